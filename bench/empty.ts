@@ -1,0 +1,2 @@
+/** What Node and tsx cost by themselves. */
+export {};

@@ -1,0 +1,1 @@
+"""Brings market data from the exchange into the database."""

@@ -1,0 +1,1 @@
+"""Orders and the positions that they lead to."""

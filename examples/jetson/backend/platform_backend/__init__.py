@@ -1,0 +1,1 @@
+"""What all processes of the platform share: environment, secrets, configuration, logs, HTTP."""

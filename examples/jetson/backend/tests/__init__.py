@@ -1,0 +1,1 @@
+"""The backend's tests; they need nothing but the Python environment."""

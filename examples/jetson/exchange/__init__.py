@@ -1,0 +1,1 @@
+"""A stand-in exchange: real HTTP, real orders, prices that follow from the clock alone."""

@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** Names of the file, in the order in which they are looked for; `.mts` is a module whatever package.json says. */
+const NAMES = ['tasks.ts', 'tasks.mts'];
+
+/** Runs the nearest `tasks.ts` of this folder or one above it: `slipway deploy` is `node --import tsx tasks.ts deploy`. */
+async function bin(): Promise<void> {
+  const found = nearest(process.cwd(), NAMES);
+  if (found === null)
+    return refuse(
+      'there is no tasks.ts in this folder or above it',
+      'go to your project, or write one: see the README',
+    );
+  if (!isModule(found))
+    return refuse(`${found} is not a module`, 'write "type": "module" into its package.json, or name it tasks.mts');
+  const { register } = await import('tsx/esm/api');
+  register();
+  await import(pathToFileURL(found).href);
+}
+
+function refuse(message: string, next: string): void {
+  process.stderr.write(`slipway: ${message}\n  ${next}\n`);
+  process.exitCode = 2;
+}
+
+/** A tasks.ts awaits `main` at its top level and reads `import.meta`: both need a module. */
+function isModule(path: string): boolean {
+  if (basename(path) === 'tasks.mts') return true;
+  const manifest = nearest(dirname(path), ['package.json']);
+  return manifest !== null && (JSON.parse(readFileSync(manifest, 'utf8')) as { type?: string }).type === 'module';
+}
+
+/** The first of some names in a folder, or in one above it. */
+function nearest(folder: string, names: readonly string[]): string | null {
+  const path = names.map((name) => join(folder, name)).find((name) => existsSync(name));
+  if (path !== undefined) return path;
+  return dirname(folder) === folder ? null : nearest(dirname(folder), names);
+}
+
+await bin();

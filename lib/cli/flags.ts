@@ -1,0 +1,60 @@
+/** A flag of Slipway's own. `value` names what follows it; a flag without one is there or not. */
+export interface Flag {
+  readonly name: string;
+  readonly short?: string;
+  readonly value?: string;
+  readonly summary: string;
+}
+
+/** Every flag, in the order in which help shows them. None that Node would take for itself (`--env-file`, `--watch`). */
+export const FLAGS: readonly Flag[] = [
+  { name: 'dry-run', short: 'n', summary: 'plan and show every step, perform none' },
+  { name: 'connected', summary: 'plan, and ask the device read-only questions' },
+  { name: 'out', value: 'FILE', summary: 'plan, and keep the approval for "apply FILE"' },
+  { name: 'jobs', short: 'j', value: 'N', summary: 'at most N tasks at the same time' },
+  { name: 'keep-going', short: 'k', summary: 'after a failure go on with what does not need it' },
+  { name: 'force', summary: 'run tasks that are fresh, too' },
+  { name: 'yes', summary: 'answer yes where a yes is asked for' },
+  { name: 'confirm', value: 'NAME', summary: 'confirm what cannot be undone, by its name' },
+  { name: 'list', summary: 'list the tasks' },
+  { name: 'json', summary: 'print JSON, for programs' },
+  { name: 'no-color', summary: 'no colours' },
+  { name: 'help', short: 'h', summary: 'this text, or the help of a task' },
+  { name: 'version', summary: "Slipway's version" },
+];
+
+export const flagNamed = (name: string): Flag | undefined => FLAGS.find((flag) => flag.name === name);
+
+/** A verb as help shows it; `args` are the names of what it must be given. */
+export interface VerbUsage {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly summary: string;
+  /** Flags that mean something for it, beyond `--no-color` and `--help`. */
+  readonly flags: readonly string[];
+}
+
+const RUNS = ['json', 'yes', 'confirm', 'jobs', 'keep-going'];
+
+export const VERBS: readonly VerbUsage[] = [
+  {
+    name: 'apply',
+    args: ['file'],
+    summary: 'run what a kept plan approved, if it would still be the same',
+    flags: RUNS,
+  },
+  { name: 'recover', args: [], summary: 'finish or undo a run whose runner died', flags: RUNS },
+  { name: 'history', args: [], summary: 'past runs, newest first', flags: ['json'] },
+  { name: 'show', args: ['run'], summary: 'what one run did, step by step', flags: ['json'] },
+  { name: 'status', args: [], summary: 'devices, their releases and services', flags: ['json'] },
+  { name: 'config', args: [], summary: 'every setting with its source; secrets masked', flags: ['json'] },
+  {
+    name: 'rehearsal',
+    args: ['action'],
+    summary: '"rehearsal stop" ends what the rehearsal device runs',
+    flags: ['json', 'yes'],
+  },
+];
+
+/** A param's name as it is typed: `maxAge` is `--max-age`. */
+export const typedName = (param: string): string => param.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

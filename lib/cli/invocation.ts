@@ -1,0 +1,45 @@
+/** A task that was asked for, with its own params parsed by their declared types; defaults are not filled in. */
+export interface Goal {
+  readonly task: string;
+  readonly params: { readonly [name: string]: string | number | boolean };
+}
+
+/** Whether steps are performed, or only planned and shown. `out` is the file that keeps the approval. */
+export type Mode =
+  { readonly kind: 'perform' } | { readonly kind: 'plan'; readonly connected: boolean; readonly out: string | null };
+
+/** What is asked about runs and devices rather than done through a task. */
+export type Verb =
+  | { readonly verb: 'apply'; readonly plan: string }
+  | { readonly verb: 'show'; readonly run: string }
+  | { readonly verb: 'rehearsal'; readonly action: 'stop' }
+  | { readonly verb: 'recover' | 'history' | 'status' | 'config' };
+
+/** How the answer is given, and what is consented to beforehand. `color: false` means never; otherwise the terminal decides. */
+interface Manner {
+  readonly output: 'human' | 'json';
+  readonly color: boolean;
+  readonly yes: boolean;
+  readonly confirm: string | null;
+}
+
+/** How a run goes about it: at most `jobs` tasks at once (`null`: as many as the machine takes). */
+interface Pace {
+  readonly jobs: number | null;
+  readonly keepGoing: boolean;
+}
+
+/** A command line, parsed. */
+export type Invocation =
+  | (Manner &
+      Pace & {
+        readonly kind: 'run';
+        readonly goals: readonly Goal[];
+        readonly mode: Mode;
+        readonly force: boolean;
+        readonly rest: readonly string[];
+      })
+  | (Manner & Pace & { readonly kind: 'verb' } & Verb)
+  | { readonly kind: 'list'; readonly output: 'human' | 'json'; readonly color: boolean }
+  | { readonly kind: 'help'; readonly task: string | null; readonly color: boolean }
+  | { readonly kind: 'version' };

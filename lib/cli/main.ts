@@ -1,0 +1,136 @@
+import { StepFailed, UsageError } from '../model/failure.ts';
+import type { Context } from './context.ts';
+import { STATUS, statusOfFailure } from './exit-status.ts';
+import type { Goal, Invocation } from './invocation.ts';
+import type { Project } from './project.ts';
+
+export type { Project } from './project.ts';
+
+/** The process ends at the latest so long after its work did, in ms, whatever still is open. */
+const LAST_CALL_MS = 2_000;
+
+/** A module's `import.meta`: it holds a `url` wherever it runs, though a project without Node's types does not know. */
+type Meta = ImportMeta | { readonly url: string };
+
+/**
+ * Carries out the command line of a `tasks.ts`, and sets the exit status.
+ * Everything beyond listing is loaded only when it is needed.
+ */
+export async function main(meta: Meta, project: Project): Promise<void> {
+  process.exitCode = await guarded(() => carryOut(meta, project));
+  setTimeout(() => process.exit(), LAST_CALL_MS).unref();
+}
+
+async function guarded(work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    const { say } = await import('./reporting.ts');
+    if (error instanceof UsageError) {
+      say(`slipway: ${error.message}`);
+      if (error.hint !== undefined) say(`  ${error.hint}`);
+      return STATUS.usage;
+    }
+    if (error instanceof StepFailed) {
+      const { explainFailure } = await import('../report/explain.ts');
+      const { message, next } = explainFailure(error.failure);
+      say(`slipway: ${message}`);
+      say(`  ${next}`);
+      return statusOfFailure(error.failure);
+    }
+    throw error;
+  }
+}
+
+async function carryOut(meta: Meta, project: Project): Promise<number> {
+  if (process.platform === 'win32') throw new UsageError('native Windows is not supported', 'run it inside WSL 2');
+  const argv = process.argv.slice(2);
+  const { parseArgv } = await import('./argv.ts');
+  const invocation = await parseArgv(await argvMeant(argv, project), project.tasks);
+  return dispatch(meta, project, invocation);
+}
+
+/** The command line as it was meant, where npm or make stood in front and kept a part of it. */
+async function argvMeant(argv: readonly string[], { tasks }: Project): Promise<readonly string[]> {
+  const { env } = process;
+  const made = env['MAKELEVEL'] === undefined ? null : (await import('./make-flags.ts')).makeFlags(env, argv, tasks);
+  if (made) throw made;
+  if (env['npm_lifecycle_event'] === undefined) return argv;
+  const npm = (await import('./npm-flags.ts')).npmFlags(env, argv, tasks);
+  if (npm.kind === 'swallowed') throw npm.error;
+  if (npm.kind === 'none') return argv;
+  (await import('./reporting.ts')).say(npm.notice);
+  return npm.argv;
+}
+
+async function dispatch(meta: Meta, project: Project, invocation: Invocation): Promise<number> {
+  switch (invocation.kind) {
+    case 'version':
+      return version();
+    case 'list':
+    case 'help':
+      return help(project, invocation);
+    case 'run':
+      return runTasks(await contextOf(meta, project, invocation.goals), invocation);
+    case 'verb':
+      return verb(await contextOf(meta, project, []), invocation);
+  }
+}
+
+async function contextOf(meta: Meta, project: Project, goals: readonly Goal[]): Promise<Context> {
+  return (await import('./context.ts')).openContext(meta, project, goals);
+}
+
+async function version(): Promise<number> {
+  const [{ readFileSync }, { print }] = await Promise.all([import('node:fs'), import('./reporting.ts')]);
+  print(
+    (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version,
+  );
+  return STATUS.done;
+}
+
+async function help({ tasks }: Project, invocation: Extract<Invocation, { kind: 'list' | 'help' }>): Promise<number> {
+  const { helpText, listJson, listText, taskHelp } = await import('./help.ts');
+  if (invocation.kind === 'list')
+    process.stdout.write(invocation.output === 'json' ? `${JSON.stringify(listJson(tasks))}\n` : listText(tasks));
+  else {
+    const task = tasks.find(({ taskName }) => taskName === invocation.task);
+    process.stdout.write(task === undefined ? helpText(tasks) : taskHelp(task));
+  }
+  return STATUS.done;
+}
+
+async function runTasks(context: Context, invocation: Extract<Invocation, { kind: 'run' }>): Promise<number> {
+  const { goals, rest, mode, force } = invocation;
+  const { planGoals } = await import('./context.ts');
+  const prepared = planGoals(context, goals, rest);
+  const manner = (await import('./reporting.ts')).mannerOf(invocation);
+  if (mode.kind === 'plan')
+    return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force });
+  return (await import('./perform.ts')).perform(context, prepared, { ...invocation, manner, said: invocation });
+}
+
+async function verb(context: Context, invocation: Extract<Invocation, { kind: 'verb' }>): Promise<number> {
+  const manner = (await import('./reporting.ts')).mannerOf(invocation);
+  switch (invocation.verb) {
+    case 'apply':
+      return (await import('./verbs/apply.ts')).apply(context, invocation.plan, {
+        ...invocation,
+        manner,
+        said: invocation,
+        force: false,
+      });
+    case 'recover':
+      return (await import('./verbs/recover.ts')).recover(context, manner);
+    case 'history':
+      return (await import('./verbs/history.ts')).history(context, manner);
+    case 'show':
+      return (await import('./verbs/history.ts')).show(context, invocation.run, manner);
+    case 'status':
+      return (await import('./verbs/status.ts')).status(context, manner);
+    case 'config':
+      return (await import('./verbs/config.ts')).config(context, manner);
+    case 'rehearsal':
+      return (await import('./verbs/rehearsal.ts')).stopRehearsal(context);
+  }
+}

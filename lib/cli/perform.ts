@@ -1,0 +1,160 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { ALWAYS_RUN } from '../engine/freshness.ts';
+import { replayPerformer, type Leftover } from '../engine/journal.ts';
+import { runPlan, type RunOptions } from '../engine/run.ts';
+import { clock } from '../host/clock.ts';
+import { reapLeftovers } from '../host/ledger.ts';
+import type { RunEvent } from '../model/event.ts';
+import { known } from '../model/fact.ts';
+import type { Plan, Planned } from '../model/plan.ts';
+import type { LivePerformer } from '../model/ports.ts';
+import { itemsIn, type Place } from '../model/step.ts';
+import { stepLine } from '../report/line.ts';
+import { tellPlaces } from './afterwards.ts';
+import { consented, type Said } from './consent.ts';
+import { refuseMissingSecrets, refuseUnknownDevices, variableOf, type Context } from './context.ts';
+import { STATUS } from './exit-status.ts';
+import { openFreshness } from './freshness-store.ts';
+import { openDeviceLogs } from './logs.ts';
+import { createPlaces } from './places.ts';
+import { openReporter, say, type Manner } from './reporting.ts';
+import { adoptRun, beginRun, forgetOldRuns, leftovers, newRunId, openJournal, readRuns, type KeptRun } from './runs.ts';
+import { cancelOnSignals } from './signals.ts';
+
+/** How a plan is performed. */
+export interface PerformOptions {
+  readonly manner: Manner;
+  readonly jobs: number | null;
+  readonly keepGoing: boolean;
+  readonly force: boolean;
+  readonly said: Said;
+  /** Stands between the engine and the performers: the facts of an approval are compared there. */
+  readonly through?: (live: LivePerformer) => LivePerformer;
+}
+
+type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> };
+
+/** Performs a plan as a new run; resolves to the exit status. */
+export async function perform(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
+  const { slipwayDir } = context;
+  refuseMissingSecrets(context, prepared.plan);
+  const runs = readRuns(slipwayDir);
+  const refused = tellLeftovers(runs, prepared.plan);
+  if (refused) return STATUS.refused;
+  for (const { run, pid, command } of await reapLeftovers(slipwayDir))
+    say(`ended what run ${run} left running: ${command} (pid ${String(pid)})`);
+  forgetOldRuns(slipwayDir, runs);
+  const run = newRunId(new Date());
+  beginRun(slipwayDir, run, prepared.plan);
+  const { freshness, save } = openFreshness(context, variableOf(context));
+  const status = await live(context, prepared, { ...options, run }, (common, emit) => {
+    emit({ type: 'run-started', run, digest: prepared.plan.digest, goals: prepared.plan.goals, pid: process.pid });
+    return runPlan(prepared.plan, { ...common, freshness });
+  });
+  save();
+  return status;
+}
+
+/** Goes on with a run that was cut off: puts back what is open, or finishes what had settled. */
+export async function resume(
+  context: Context,
+  kept: KeptRun,
+  past: Leftover,
+  planned: Planned,
+  manner: Manner,
+): Promise<number> {
+  const { run, plan } = kept.record;
+  refuseUnknownDevices(context, plan);
+  refuseMissingSecrets(context, plan);
+  adoptRun(context.slipwayDir, kept);
+  const prepared: Prepared = { plan, opaque: planned.opaque, paramSecrets: new Map() };
+  const through = (performer: LivePerformer): LivePerformer => replayPerformer(past, pastSuperseded(performer));
+  const options = { manner, jobs: 1, keepGoing: true, force: true, said: { confirm: null, yes: false }, run, through };
+  return live(context, prepared, options, (common, emit) => {
+    emit({ type: 'run-resumed', run, pid: process.pid });
+    return runPlan(plan, { ...common, freshness: ALWAYS_RUN }, past);
+  });
+}
+
+/** What a later run built on is no longer this run's to put back or finish: the device refuses it, and that is all right. */
+function pastSuperseded(live: LivePerformer): LivePerformer {
+  return {
+    ...live,
+    async perform(step, performing) {
+      const performed = await live.perform(step, performing);
+      if (performed.ok || performed.failure.reason !== 'device-refused' || performed.failure.code !== 'superseded')
+        return performed;
+      say(`${step.place}: ${performed.failure.detail}; that run's state stands, look at it with "status"`);
+      return { ok: true, fact: known(null) };
+    },
+  };
+}
+
+/** Everything that lives as long as a run, opened before it and closed after it, whatever happens. */
+async function live(
+  context: Context,
+  { plan, opaque, paramSecrets }: Prepared,
+  options: PerformOptions & { readonly run: string },
+  walk: (common: Omit<RunOptions, 'freshness'>, emit: (event: RunEvent) => void) => Promise<number>,
+): Promise<number> {
+  const { run, manner, force, keepGoing } = options;
+  const consent = await consented(plan, options.said);
+  const journal = openJournal(context.slipwayDir, run);
+  const logs = openDeviceLogs(context.slipwayDir, run);
+  const reporter = await openReporter(manner, plan);
+  const places = createPlaces({ ...context, run, opaque, paramSecrets, consent });
+  const signals = cancelOnSignals();
+  const emit = (event: RunEvent): void => {
+    journal.write(event);
+    logs.write(event);
+    reporter.event(event);
+  };
+  const performer = options.through ? options.through(places) : places;
+  const capacity = {
+    jobs: options.jobs ?? availableParallelism(),
+    memoryMb: totalmem() / 2 ** 20,
+    cpu: availableParallelism(),
+  };
+  try {
+    const status = await walk(
+      { run, performer, clock, cancel: signals.cancel, capacity, keepGoing, force, emit, line: stepLine },
+      emit,
+    );
+    await reporter.close();
+    await tellPlaces(plan, places, manner);
+    return status;
+  } finally {
+    await reporter.close();
+    await places.close();
+    signals.release();
+    logs.close();
+    journal.close();
+  }
+}
+
+/** Says which earlier runs were cut off; true when this plan would build on what they left half done. */
+function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {
+  const mine = changedPlaces(plan);
+  let clash = false;
+  for (const { kept, past } of leftovers(runs)) {
+    const { run, goals, plan: theirs } = kept.record;
+    const shared = [...changedPlaces(theirs)].filter((place) => mine.has(place));
+    const state =
+      past.open.length > 0
+        ? `${String(past.open.length)} changes neither confirmed nor put back`
+        : 'confirmed, but not finished';
+    say(`run ${run} (${goals.join(', ')}) was cut off: ${state}; "recover" puts that right`);
+    clash ||= shared.length > 0;
+  }
+  if (clash) say('this would build on it, so nothing was done: run "recover" first');
+  return clash;
+}
+
+function changedPlaces(plan: Plan): ReadonlySet<Place> {
+  const places = new Set<Place>();
+  for (const node of plan.nodes) {
+    for (const item of itemsIn(node.body))
+      if (item.type === 'change') for (const touch of item.touches) places.add(touch.place);
+  }
+  return places;
+}

@@ -1,0 +1,129 @@
+import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
+import { lifeOf, ownIdentity, type Identity } from '../host/identity.ts';
+import { makePrivateFolder, openLineFile, readLines, writeFileAtomic } from '../host/store.ts';
+import type { RunEvent } from '../model/event.ts';
+import { UsageError } from '../model/failure.ts';
+import type { Plan } from '../model/plan.ts';
+
+/** Finished runs that are kept; older ones go when a new one begins. */
+const KEPT_RUNS = 50;
+
+/** What is saved of a run before its first step. */
+export interface RunRecord {
+  readonly run: string;
+  /** ISO time at which it began. */
+  readonly at: string;
+  readonly owner: Identity;
+  readonly who: string;
+  readonly goals: readonly string[];
+  readonly plan: Plan;
+}
+
+/** A run as its folder tells it. */
+export interface KeptRun {
+  readonly record: RunRecord;
+  readonly lines: readonly JournalLine[];
+  /** A last line whose end never arrived: the runner died while writing it. */
+  readonly cutShort: boolean;
+}
+
+const folderOf = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run);
+
+/** A new run's id: UTC time, and four letters against two runs in one second. */
+export function newRunId(now: Date): string {
+  const [day, time] = now.toISOString().split('T');
+  return `${(day ?? '').replaceAll('-', '')}-${(time ?? '').slice(0, 8).replaceAll(':', '')}-${randomBytes(2).toString('hex')}`;
+}
+
+/** Begins a run's folder: the plan first, so that what died can be recovered. */
+export function beginRun(slipwayDir: string, run: string, plan: Plan): void {
+  makePrivateFolder(folderOf(slipwayDir, run));
+  // Spelt out, so that the lazily made digest is in it.
+  const saved: Plan = { version: plan.version, goals: plan.goals, nodes: plan.nodes, digest: plan.digest };
+  const record: RunRecord = {
+    run,
+    at: new Date().toISOString(),
+    owner: ownIdentity(),
+    who: process.env['USER'] ?? process.env['LOGNAME'] ?? '',
+    goals: plan.goals,
+    plan: saved,
+  };
+  writeFileAtomic(join(folderOf(slipwayDir, run), 'plan.json'), `${JSON.stringify(record)}\n`, 0o600);
+}
+
+/** Takes a run over: from now on this process is its runner. */
+export function adoptRun(slipwayDir: string, kept: KeptRun): void {
+  const record: RunRecord = { ...kept.record, owner: ownIdentity() };
+  writeFileAtomic(join(folderOf(slipwayDir, kept.record.run), 'plan.json'), `${JSON.stringify(record)}\n`, 0o600);
+}
+
+/** The journal of a run as a sink of events. */
+export function openJournal(
+  slipwayDir: string,
+  run: string,
+): { readonly write: (event: RunEvent) => void; readonly close: () => void } {
+  const file = openLineFile(join(folderOf(slipwayDir, run), 'journal.jsonl'));
+  return {
+    write(event) {
+      if (isJournaled(event))
+        file.appendLine(JSON.stringify({ at: new Date().toISOString(), ...event }), isDurable(event));
+    },
+    close: () => file.close(),
+  };
+}
+
+/** All kept runs, newest first. */
+export function readRuns(slipwayDir: string): readonly KeptRun[] {
+  const folder = join(slipwayDir, 'runs');
+  if (!existsSync(folder)) return [];
+  const runs = readdirSync(folder).flatMap((run) => readRun(slipwayDir, run) ?? []);
+  // By the time, not the id: ids of one second stand in no order.
+  return runs.sort((a, b) => b.record.at.localeCompare(a.record.at));
+}
+
+/** One run, or null when there is none of that id. */
+export function readRun(slipwayDir: string, run: string): KeptRun | null {
+  const folder = folderOf(slipwayDir, run);
+  const planFile = join(folder, 'plan.json');
+  if (!existsSync(planFile)) return null;
+  const { lines, cutShort } = readLines(join(folder, 'journal.jsonl'));
+  const record = JSON.parse(readFileSync(planFile, 'utf8')) as RunRecord;
+  return { record, lines: lines.flatMap(parseLine), cutShort: cutShort !== null };
+}
+
+/** A line that is no JSON (a disk that lost power writes such) tells nothing; what follows it still does. */
+function parseLine(line: string): readonly JournalLine[] {
+  try {
+    return [JSON.parse(line) as JournalLine];
+  } catch {
+    return [];
+  }
+}
+
+/** Runs whose runner is gone and that left changes open, newest first, with what is to be done. */
+export function leftovers(runs: readonly KeptRun[]): readonly { readonly kept: KeptRun; readonly past: Leftover }[] {
+  return runs.flatMap((kept) => {
+    const past = readJournal(kept.lines);
+    const unfinished = !past.finishedRun && (past.open.length > 0 || past.unfinishedAfterSettling);
+    return unfinished && lifeOf(kept.record.owner) === 'dead' ? [{ kept, past }] : [];
+  });
+}
+
+/** Removes the folders of old finished runs. */
+export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): void {
+  for (const { record, lines } of runs.slice(KEPT_RUNS)) {
+    if (!lines.some((line) => line.type === 'run-finished' && line.outcome !== 'not-put-back')) continue;
+    rmSync(folderOf(slipwayDir, record.run), { recursive: true, force: true });
+    rmSync(join(slipwayDir, 'saved', record.run), { recursive: true, force: true });
+  }
+}
+
+/** A run by its id; a usage error when there is none. */
+export function findRun(runs: readonly KeptRun[], run: string): KeptRun {
+  const found = runs.find(({ record }) => record.run === run);
+  if (!found) throw new UsageError(`there is no run ${run}`, '"history" lists the runs that are kept');
+  return found;
+}

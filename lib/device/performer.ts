@@ -1,0 +1,113 @@
+import type { DeviceTarget } from '../model/device.ts';
+import type { Known } from '../model/fact.ts';
+import { textOf, type Json } from '../model/json.ts';
+import type { Entered, LivePerformer, Performed, Performing } from '../model/ports.ts';
+import type { Scope, Step } from '../model/step.ts';
+import type { AgentSource } from './agent.ts';
+import type { Answer } from './answer.ts';
+import { LIMITS, type Limits } from './limits.ts';
+import { createLink, plainRequest, type Link, type Mode } from './link.ts';
+import { operationOf } from './operation.ts';
+import { readPacked, sizeOf } from './packed.ts';
+import type { Environment } from './target.ts';
+import { upload } from './upload.ts';
+import { performed } from './value.ts';
+
+/** What the performer of one device is made of. */
+export interface DevicePerformerOptions {
+  readonly device: DeviceTarget;
+  readonly run: string;
+  readonly secrets: ReadonlyMap<string, string>;
+  readonly projectDir: string;
+  /** Values of the variables that tasks declare, for commands on the device; none unless given. */
+  readonly lookup?: (name: string) => string | undefined;
+  /** The operator's environment, for OpenSSH's own configuration and agent. */
+  readonly environment: Environment;
+  readonly limits?: Partial<Limits>;
+  /** Another agent than this version's own. */
+  readonly source?: AgentSource;
+}
+
+export interface DevicePerformer extends LivePerformer {
+  /** Asks the agent for an operation beside any plan, for verbs such as `status`. */
+  ask(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
+  /** Ends session and connection, and with them the locks; never hangs, never fails. */
+  close(): Promise<void>;
+}
+
+/** Carries out the steps of one device over one session, which is made on first use. */
+export function createDevicePerformer(options: DevicePerformerOptions): DevicePerformer {
+  const { device: target, run, secrets, environment } = options;
+  const limits = { ...LIMITS, ...options.limits };
+  const link = createLink({ target, run, environment, limits, ...(options.source ? { source: options.source } : {}) });
+  return {
+    explores: false,
+    perform: (step, performing) => perform(link, step, performing, options, limits),
+    enter: (scope, performing) => enter(link, target, scope, performing),
+    // Services of a device outlive the run: none of them ends a `hold`.
+    serviceEnded: () => new Promise(() => undefined),
+    secret: (name) => secrets.get(name),
+    ask: (op, args = {}) => link.request(plainRequest(op, args, limits.operationMs), 'working'),
+    close: () => link.close(),
+  };
+}
+
+async function perform(
+  link: Link,
+  step: Step,
+  performing: Performing,
+  options: DevicePerformerOptions,
+  limits: Limits,
+): Promise<Performed<Known>> {
+  const { projectDir, device: target } = options;
+  const ask = (
+    op: string,
+    args: { readonly [name: string]: Json },
+    more: { readonly timeoutMs?: number; readonly graceMs?: number } = {},
+  ): Promise<Answer> =>
+    link.request(
+      { op, args, output: performing.output, cancel: cancelOf(performing), timeoutMs: limits.operationMs, ...more },
+      modeOf(performing),
+    );
+  if (step.kind === 'upload') return performed(step, await upload(link, step, { performing, projectDir, limits }));
+  const mapped = operationOf(step, { target, env: declared(performing, options), limits });
+  if (!mapped.ok) return mapped;
+  const { op, args, ...limit } = mapped.operation;
+  if (op !== 'device.room') return performed(step, await ask(op, args, limit));
+  const packed = readPacked(projectDir, textOf(args['tree'] ?? null));
+  if (!packed.ok) return packed;
+  return performed(step, await ask(op, { ...args, ...sizeOf(packed.packed) }, limit));
+}
+
+async function enter(
+  link: Link,
+  target: DeviceTarget,
+  scope: Scope,
+  performing: Performing,
+): ReturnType<LivePerformer['enter']> {
+  if (scope.kind !== 'lock') {
+    return {
+      ok: false,
+      failure: {
+        reason: 'device-refused',
+        place: target.name,
+        code: 'not-supported',
+        detail: `a ${scope.kind} scope exists only here`,
+      },
+    };
+  }
+  const answer = await link.lock(scope.name, cancelOf(performing), modeOf(performing));
+  if (!answer.ok) return answer;
+  const entered: Entered = { value: scope.name, leave: () => link.unlock(scope.name) };
+  return { ok: true, entered };
+}
+
+function declared(performing: Performing, { lookup }: DevicePerformerOptions): { readonly [name: string]: string } {
+  const found = performing.env.map((name) => [name, lookup?.(name)] as const);
+  return Object.fromEntries(found.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
+}
+
+/** An undo is never cut short by what made it necessary. */
+const cancelOf = (performing: Performing): Performing['cancel'] | null =>
+  performing.undoing ? null : performing.cancel;
+const modeOf = (performing: Performing): Mode => (performing.undoing ? 'undoing' : 'working');

@@ -1,0 +1,39 @@
+import { UsageError } from '../model/failure.ts';
+import type { PlanNode } from '../model/plan.ts';
+
+interface Claim {
+  readonly node: PlanNode;
+  readonly output: string;
+}
+
+/**
+ * Refuses two nodes of which one's outputs lie at or below the other's. A glob counts as the folder before its
+ * first wildcard, so that what might overlap is refused, too.
+ */
+export function refuseOverlaps(nodes: readonly PlanNode[]): void {
+  const owners = new Map<string, Claim>();
+  const claims = nodes.flatMap((node) =>
+    (node.outputs ?? []).map((output) => ({ node, output, parts: fixedPart(output) })),
+  );
+  for (const claim of claims.sort((a, b) => a.parts.length - b.parts.length)) {
+    for (let depth = 0; depth <= claim.parts.length; depth++) {
+      const owner = owners.get(claim.parts.slice(0, depth).join('/'));
+      if (owner && owner.node !== claim.node) throw overlap(owner, claim);
+    }
+    owners.set(claim.parts.join('/'), claim);
+  }
+}
+
+/** The folders before the first wildcard. */
+function fixedPart(glob: string): readonly string[] {
+  const parts = glob.split('/').filter((part) => part !== '' && part !== '.');
+  const wild = parts.findIndex((part) => /[*?{[(]/.test(part));
+  return wild === -1 ? parts : parts.slice(0, wild);
+}
+
+function overlap(a: Claim, b: Claim): UsageError {
+  return new UsageError(
+    `the outputs of ${a.node.id} (${a.output}) and of ${b.node.id} (${b.output}) overlap`,
+    'give each task output folders of its own',
+  );
+}

@@ -1,0 +1,145 @@
+import type { Failure } from '../model/failure.ts';
+import type { Plan, PlanNode } from '../model/plan.ts';
+import type { Clock, Performer } from '../model/ports.ts';
+import type { StepId } from '../model/ref.ts';
+import { itemsIn, type Effect, type Place, type Step, type StepKind } from '../model/step.ts';
+import { CancelSource } from './cancel.ts';
+import { Facts, resolveStep } from './facts.ts';
+import type { Freshness } from './freshness.ts';
+import type { At, Certainty, Follower } from './follower.ts';
+import { Walker } from './walk.ts';
+
+/** A step as a dry run prints it. */
+export interface ShownStep {
+  readonly id: StepId;
+  /** The node's id: the task and its params. */
+  readonly task: string;
+  readonly kind: StepKind;
+  readonly place: Place;
+  readonly effect: Effect;
+  readonly certainty: Certainty;
+  /** The block around it, or null. */
+  readonly parent: StepId | null;
+  readonly line: string;
+  /** The lines that put it back, in order; those of the whole change that it stands in. */
+  readonly undo: readonly string[];
+}
+
+/** One task of a shown plan: it runs, is skipped, or is skipped if what it needs turns out the same. */
+export interface ShownTask {
+  readonly task: string;
+  readonly state: 'runs' | 'fresh' | 'may be skipped';
+  readonly reason: string;
+  readonly steps: readonly ShownStep[];
+}
+
+export interface Shown {
+  readonly tasks: readonly ShownTask[];
+  /** A requirement that does not hold already now: what the run would be refused for. */
+  readonly refusal: Failure | null;
+  /** What the preview learned, by step: kept with an approval. */
+  readonly facts: Facts;
+}
+
+export interface ShowOptions {
+  readonly performer: Performer;
+  readonly clock: Clock;
+  readonly freshness: Freshness;
+  readonly force: boolean;
+  readonly line: (step: Step) => string;
+}
+
+/** Walks a plan with a performer that explores, and writes down each step that it meets. */
+export async function showPlan(plan: Plan, options: ShowOptions): Promise<Shown> {
+  const facts = new Facts();
+  const tasks: ShownTask[] = [];
+  const altering = new Set<string>();
+  for (const node of plan.nodes) {
+    const check = await options.freshness.check(node, facts);
+    // What it needs may write what it reads, so that "fresh" now says nothing about then.
+    const doubtful = node.needs.some((need) => altering.has(need));
+    if (check.state === 'fresh' && !doubtful && !options.force) {
+      for (const [id, value] of Object.entries(check.facts)) facts.set(id, { known: true, value });
+      tasks.push({ task: node.id, state: 'fresh', reason: 'nothing changed', steps: [] });
+      continue;
+    }
+    const skippable = check.state !== 'stale' && !options.force;
+    if (doubtful || alters(node)) altering.add(node.id);
+    const { steps, failure } = await walkNode(node, facts, options, skippable);
+    const reason = check.state === 'stale' ? check.reason : '';
+    tasks.push({ task: node.id, state: skippable ? 'may be skipped' : 'runs', reason, steps });
+    if (failure) return { tasks, refusal: failure, facts };
+  }
+  return { tasks, refusal: null, facts };
+}
+
+function alters(node: PlanNode): boolean {
+  for (const item of itemsIn(node.body)) if (item.type === 'step' && item.effect !== 'reads') return true;
+  return false;
+}
+
+async function walkNode(
+  node: PlanNode,
+  facts: Facts,
+  options: ShowOptions,
+  skippable: boolean,
+): Promise<{ readonly steps: readonly ShownStep[]; readonly failure: Failure | null }> {
+  const steps: ShownStep[] = [];
+  const walker = new Walker({
+    run: '',
+    performer: options.performer,
+    clock: options.clock,
+    env: node.env,
+    follower: shower(node, facts, options.line, steps, skippable),
+  });
+  const walked = await walker.task(node.body, facts, new CancelSource());
+  return { steps, failure: walked.ok ? null : walked.failure };
+}
+
+function shower(
+  node: PlanNode,
+  facts: Facts,
+  line: (step: Step) => string,
+  steps: ShownStep[],
+  skippable: boolean,
+): Follower {
+  const nothing = (): undefined => undefined;
+  return {
+    step(what: 'started' | 'finished' | 'failed', step: Step, at: At) {
+      if (what !== 'started') return;
+      const certainty = skippable && at.certainty === 'certain' ? 'conditional' : at.certainty;
+      const { id, kind, place, effect } = step;
+      steps.push({
+        id,
+        task: node.id,
+        kind,
+        place,
+        effect,
+        certainty,
+        parent: at.parent,
+        line: line(step),
+        undo: at.change ? undoLines(at.change, facts, line) : [],
+      });
+    },
+    output: nothing,
+    change: nothing,
+    waited: nothing,
+    replays: false,
+    waitedBefore: nothing,
+    cutOff: () => false,
+    settled: () => true,
+    guardFailed: () => true,
+    putBackBefore: nothing,
+    mustEnter: () => false,
+    scope: nothing,
+    undoStarted: () => false,
+    undoFinished: nothing,
+    undoFailed: nothing,
+  };
+}
+
+function undoLines(change: NonNullable<At['change']>, facts: Facts, line: (step: Step) => string): readonly string[] {
+  const lines: string[] = [];
+  for (const item of itemsIn(change.undo)) if (item.type === 'step') lines.push(line(resolveStep(item, facts)));
+  return lines;
+}

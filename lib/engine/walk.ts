@@ -1,0 +1,399 @@
+import { known, unknown, type Fact } from '../model/fact.ts';
+import type { Failure } from '../model/failure.ts';
+import { textOf, type Json } from '../model/json.ts';
+import type { Cancel, Clock, Entered, Performer, Performing } from '../model/ports.ts';
+import { evaluate, type StepId } from '../model/ref.ts';
+import type { Block, Item, Step } from '../model/step.ts';
+import { attempt } from './attempt.ts';
+import { CancelSource, NEVER } from './cancel.ts';
+import { Facts, resolveStep } from './facts.ts';
+import type { At, Follower, ItemOf, Undo, Walked } from './follower.ts';
+
+/** What a walk is made with. */
+export interface WalkContext {
+  readonly run: string;
+  readonly performer: Performer;
+  readonly clock: Clock;
+  readonly follower: Follower;
+  readonly env: readonly string[];
+}
+
+const DONE: Walked = { ok: true };
+
+/**
+ * Walks the steps of one task. The same walk serves every mode: what a performer does not know is explored on both
+ * sides when it `explores`, and is a defect otherwise.
+ */
+export class Walker {
+  readonly #context: WalkContext;
+  /** Something was changed, on a device or here. */
+  changed = false;
+  settled = false;
+  /** An undo failed: something was not put back. */
+  stranded = false;
+  /** Has the walk no longer hear of a cancel. */
+  #letGo = (): void => undefined;
+
+  constructor(context: WalkContext) {
+    this.#context = context;
+  }
+
+  /** Walks the whole body; after a failure puts back what is not settled. */
+  async task(body: Block, facts: Facts, asked: Cancel): Promise<Walked> {
+    const undos: Undo[] = [];
+    const cancel = new CancelSource(asked);
+    this.#letGo = () => cancel.release();
+    const at: At = {
+      certainty: 'certain',
+      change: null,
+      parent: null,
+      iteration: '',
+      cancel,
+      undoing: false,
+      undos: [undos],
+    };
+    const walked = await this.#block(body, facts, at);
+    cancel.release();
+    if (!walked.ok && !this.stranded) await this.#unwind(undos, walked.failure);
+    return walked;
+  }
+
+  async #block(block: Block, facts: Facts, at: At): Promise<Walked> {
+    for (const item of block.items) {
+      if (at.cancel.cancelled && !this.#context.follower.replays) return { ok: false, failure: at.cancel.cancelled };
+      const walked = await this.#item(item, facts, at);
+      if (!walked.ok) return walked;
+    }
+    return DONE;
+  }
+
+  #item(item: Item, facts: Facts, at: At): Promise<Walked> | Walked {
+    switch (item.type) {
+      case 'step':
+        return this.#step(item, facts, at);
+      case 'change':
+        return this.#change(item, facts, at);
+      case 'when':
+        return this.#when(item, facts, at);
+      case 'each':
+        return this.#each(item, facts, at);
+      case 'guard':
+        return this.#guard(item, facts, at);
+      case 'within':
+        return this.#within(item, facts, at);
+      case 'wait':
+        return this.#wait(item, facts, at);
+      case 'require':
+        return this.#require(item, facts);
+      case 'parallel':
+        return this.#parallel(item, facts, at);
+      case 'hold':
+        return this.#hold(at);
+      case 'settle':
+        return this.#settle(item, at);
+    }
+  }
+
+  async #step(item: Step, facts: Facts, at: At): Promise<Walked> {
+    const { follower, performer } = this.#context;
+    const step = resolveStep(item, facts);
+    follower.step('started', step, at);
+    if (item.effect !== 'reads' && item.effect !== 'derives' && !at.undoing) this.changed = true;
+    const performed = await attempt(() => performer.perform(step, this.#performing(step, at)));
+    if (!performed.ok) {
+      follower.step('failed', step, at, performed.failure);
+      return { ok: false, failure: performed.failure };
+    }
+    facts.set(item.id, performed.fact);
+    follower.step('finished', step, at, performed.fact.known ? performed.fact.value : null);
+    return DONE;
+  }
+
+  #performing(step: Step, at: At): Performing {
+    return {
+      run: this.#context.run,
+      env: this.#context.env,
+      cancel: at.undoing ? NEVER : at.cancel,
+      undoing: at.undoing,
+      iteration: at.iteration,
+      output: (stream, text) => this.#context.follower.output(step, stream, text),
+    };
+  }
+
+  async #change(item: ItemOf<'change'>, facts: Facts, at: At): Promise<Walked> {
+    const { follower } = this.#context;
+    follower.change('started', item.id, at);
+    const undo: Undo = { change: item, facts, at };
+    innermost(at).push(undo);
+    const walked = await this.#block(item.do, facts, { ...at, change: item, parent: item.id });
+    if (!walked.ok) return walked;
+    const putBack = follower.putBackBefore(item.id, at);
+    if (putBack) return { ok: false, failure: putBack };
+    if (item.undone === 'unless-done') innermost(at).splice(innermost(at).indexOf(undo), 1);
+    facts.set(item.id, evaluate(item.do.result, facts));
+    follower.change('finished', item.id, at);
+    return DONE;
+  }
+
+  async #when(item: ItemOf<'when'>, facts: Facts, at: At): Promise<Walked> {
+    const condition = evaluate(item.condition, facts);
+    if (condition.known) {
+      const branch = condition.value === true ? item.then : item.otherwise;
+      const walked = await this.#block(branch, facts, { ...at, parent: item.id });
+      if (walked.ok) facts.set(item.id, evaluate(branch.result, facts));
+      return walked;
+    }
+    this.#mustExplore(item.id);
+    const either = {
+      ...at,
+      parent: item.id,
+      certainty: at.certainty === 'repeated' ? at.certainty : 'conditional',
+    } as const;
+    const walked = await this.#block(item.then, facts, either);
+    return walked.ok ? this.#block(item.otherwise, facts, either) : walked;
+  }
+
+  async #each(item: ItemOf<'each'>, facts: Facts, at: At): Promise<Walked> {
+    const over = evaluate(item.over, facts);
+    if (!over.known) {
+      this.#mustExplore(item.id);
+      return this.#block(item.body, new Facts(facts), { ...at, parent: item.id, certainty: 'repeated' });
+    }
+    const results: Fact[] = [];
+    for (const [index, one] of (over.value as readonly Json[]).entries()) {
+      const inner = new Facts(facts);
+      inner.set(item.item, known(one));
+      const walked = await this.#block(item.body, inner, { ...pass(at, index + 1), parent: item.id });
+      if (!walked.ok) return walked;
+      results.push(evaluate(item.body.result, inner));
+    }
+    facts.set(
+      item.id,
+      results.every((result) => result.known) ? known(results.map((result) => result.value)) : unknown,
+    );
+    return DONE;
+  }
+
+  async #guard(item: ItemOf<'guard'>, facts: Facts, at: At): Promise<Walked> {
+    const { performer, follower } = this.#context;
+    const undos: Undo[] = [];
+    // The run can succeed without the body, by way of `recover`: so neither is certain.
+    const maybe = at.certainty === 'certain' ? 'conditional' : at.certainty;
+    const walked = await this.#block(item.body, facts, {
+      ...at,
+      parent: item.id,
+      certainty: maybe,
+      undos: [...at.undos, undos],
+    });
+    if (walked.ok) {
+      innermost(at).push(...undos);
+      facts.set(item.id, evaluate(item.body.result, facts));
+      if (!performer.explores) return walked;
+    } else {
+      if (!this.stranded) await this.#unwind(undos, walked.failure);
+      if (
+        this.stranded ||
+        (at.cancel.cancelled && !follower.replays) ||
+        !follower.guardFailed(item.id, at, walked.failure)
+      )
+        return walked;
+    }
+    const recovered = await this.#block(item.recover, facts, { ...at, parent: item.id, certainty: maybe });
+    if (!walked.ok && recovered.ok) facts.set(item.id, evaluate(item.recover.result, facts));
+    return recovered;
+  }
+
+  async #within(item: ItemOf<'within'>, facts: Facts, at: At): Promise<Walked> {
+    const entered = await this.#enter(item, at);
+    if (!entered.ok) {
+      if (this.#context.follower.mustEnter(item.id)) this.#strand(item.id, entered.failure);
+      return entered;
+    }
+    facts.set(`${item.id}.scope`, known(entered.entered.value));
+    const undos: Undo[] = [];
+    const walked = await this.#block(item.body, facts, { ...at, parent: item.id, undos: [...at.undos, undos] });
+    // What failed inside is put back while the scope is still held: an undo needs the lock as much as its change did.
+    if (!walked.ok) {
+      if (!this.stranded) await this.#unwind(undos, walked.failure);
+    } else if (undos.length > 0) innermost(at).push({ scope: item, facts, at, undos });
+    await this.#leave(item, entered.entered);
+    if (walked.ok) facts.set(item.id, evaluate(item.body.result, facts));
+    return walked;
+  }
+
+  async #enter(item: ItemOf<'within'>, at: At): Promise<Awaited<ReturnType<Performer['enter']>>> {
+    const { performer, follower, run, env } = this.#context;
+    const performing = {
+      run,
+      env,
+      cancel: at.undoing ? NEVER : at.cancel,
+      undoing: at.undoing,
+      iteration: at.iteration,
+      output: () => undefined,
+    };
+    const entered = await attempt(() => performer.enter(item.scope, performing));
+    if (entered.ok) follower.scope('entered', item.id, item.scope);
+    return entered;
+  }
+
+  async #leave(item: ItemOf<'within'>, entered: Entered): Promise<void> {
+    await attempt(() => entered.leave());
+    this.#context.follower.scope('left', item.id, item.scope);
+  }
+
+  async #wait(item: ItemOf<'wait'>, facts: Facts, at: At): Promise<Walked> {
+    const { clock, performer, follower } = this.#context;
+    const before = follower.waitedBefore(item.id, at);
+    if (before !== undefined) {
+      facts.set(item.id, known(before));
+      return DONE;
+    }
+    if (follower.cutOff(item.id, at)) return { ok: false, failure: { reason: 'cut-off' } };
+    const deadlineMs = clock.nowMs() + item.timeoutMs;
+    for (let round = 1, held = 0; ; round++) {
+      const inner = new Facts(facts);
+      const certainty = performer.explores ? 'repeated' : at.certainty;
+      const walked = await this.#block(item.body, inner, { ...pass(at, round), parent: item.id, certainty });
+      if (!walked.ok) return walked;
+      const until = evaluate(item.until, inner);
+      const value = evaluate(item.body.result, inner);
+      if (performer.explores) {
+        facts.set(item.id, until.known && until.value === true ? value : unknown);
+        return DONE;
+      }
+      held = until.known && until.value === true ? held + 1 : 0;
+      const over = held >= item.times;
+      const late = clock.nowMs() >= deadlineMs;
+      if (over || (late && item.orElse === 'go-on')) {
+        facts.set(item.id, value);
+        follower.waited(item.id, at, value.known ? value.value : null);
+        return DONE;
+      }
+      const last = value.known ? (typeof value.value === 'string' ? value.value : JSON.stringify(value.value)) : '';
+      if (late)
+        return { ok: false, failure: { reason: 'not-in-time', what: item.summary, timeoutMs: item.timeoutMs, last } };
+      await clock.sleep(item.everyMs, at.cancel);
+      if (at.cancel.cancelled) return { ok: false, failure: at.cancel.cancelled };
+    }
+  }
+
+  #require(item: ItemOf<'require'>, facts: Facts): Walked {
+    const value = evaluate(item.value, facts);
+    if (!value.known) this.#mustExplore(item.id);
+    else if (value.value === false || value.value === null) {
+      const message = evaluate(item.refusal, facts);
+      return {
+        ok: false,
+        failure: { reason: 'refused', message: message.known ? textOf(message.value) : 'a requirement does not hold' },
+      };
+    }
+    return DONE;
+  }
+
+  async #parallel(item: ItemOf<'parallel'>, facts: Facts, at: At): Promise<Walked> {
+    const { explores } = this.#context.performer;
+    const cancel = new CancelSource(at.cancel);
+    const branch = async (block: Block): Promise<Walked> => {
+      const undos: Undo[] = [];
+      const walked = await this.#block(block, facts, { ...at, parent: item.id, cancel, undos: [...at.undos, undos] });
+      innermost(at).push(...undos);
+      if (!walked.ok) cancel.cancel(walked.failure);
+      return walked;
+    };
+    const blocks = Object.entries(item.branches);
+    const walked = explores ? [] : await Promise.all(blocks.map(([, block]) => branch(block)));
+    if (explores) for (const [, block] of blocks) walked.push(await branch(block));
+    cancel.release();
+    if (cancel.cancelled && walked.some((one) => !one.ok)) return { ok: false, failure: cancel.cancelled };
+    const results = blocks.map(([name, block]) => [name, evaluate(block.result, facts)] as const);
+    const all = results.every(([, fact]) => fact.known);
+    facts.set(
+      item.id,
+      all ? known(Object.fromEntries(results.map(([name, fact]) => [name, fact.known ? fact.value : null]))) : unknown,
+    );
+    return DONE;
+  }
+
+  async #hold(at: At): Promise<Walked> {
+    const { performer, run, env } = this.#context;
+    if (performer.explores) return DONE;
+    const ended = await attempt(() =>
+      performer.serviceEnded({
+        run,
+        env,
+        cancel: at.cancel,
+        undoing: false,
+        iteration: at.iteration,
+        output: () => undefined,
+      }),
+    );
+    return { ok: false, failure: 'reason' in ended ? ended : ended.failure };
+  }
+
+  #settle(item: ItemOf<'settle'>, at: At): Walked {
+    if (!this.#context.follower.settled(item.id)) return { ok: false, failure: { reason: 'cut-off' } };
+    this.settled = true;
+    // What has settled is only to be finished: half of that would be neither the old state nor the new one.
+    this.#letGo();
+    for (const undos of at.undos) undos.length = 0;
+    return DONE;
+  }
+
+  /**
+   * Puts back the latest first, and stops at the first that fails: what was done before it counts on it.
+   * Returns whether all of it was put back.
+   */
+  async #unwind(undos: Undo[], because: Failure): Promise<boolean> {
+    for (let undo = undos.pop(); undo; undo = undos.pop()) {
+      const done =
+        'scope' in undo
+          ? await this.#unwindScope(undo, because)
+          : await this.#undo(undo.change, undo.facts, undo.at, because);
+      if (done) continue;
+      undos.length = 0;
+      return false;
+    }
+    return true;
+  }
+
+  async #unwindScope(
+    { scope, facts, at, undos }: Extract<Undo, { readonly scope: unknown }>,
+    because: Failure,
+  ): Promise<boolean> {
+    const entered = await this.#enter(scope, { ...at, undoing: true });
+    if (!entered.ok) return this.#strand(scope.id, entered.failure);
+    facts.set(`${scope.id}.scope`, known(entered.entered.value));
+    const done = await this.#unwind(undos, because);
+    await this.#leave(scope, entered.entered);
+    return done;
+  }
+
+  async #undo(change: ItemOf<'change'>, facts: Facts, at: At, because: Failure): Promise<boolean> {
+    const { follower } = this.#context;
+    if (!follower.undoStarted(change.id, at, because)) return true;
+    const undoing: At = { ...at, change, parent: change.id, undoing: true, cancel: NEVER, undos: [[]] };
+    const walked = await this.#block(change.undo, facts, undoing);
+    if (!walked.ok) return this.#strand(change.id, walked.failure);
+    follower.undoFinished(change.id, at);
+    return true;
+  }
+
+  #strand(id: StepId, failure: Failure): false {
+    this.stranded = true;
+    this.#context.follower.undoFailed(id, failure);
+    return false;
+  }
+
+  #mustExplore(id: StepId): void {
+    if (!this.#context.performer.explores) throw new Error(`${id}: a live performer left something unknown`);
+  }
+}
+
+/** The undos of the nearest scope around. */
+function innermost(at: At): Undo[] {
+  return at.undos[at.undos.length - 1] as Undo[];
+}
+
+function pass(at: At, number: number): At {
+  return { ...at, iteration: at.iteration === '' ? String(number) : `${at.iteration}.${String(number)}` };
+}

@@ -1,0 +1,79 @@
+import type { Failure, Signal } from '../model/failure.ts';
+import { rest } from './clock.ts';
+import { hasEnvironment, listProcesses } from './identity.ts';
+
+/** Variables that every child carries, so that it is known as ours when nothing else tells. */
+export type Marker = Readonly<Record<'SLIPWAY_RUN' | 'SLIPWAY_SPAWN', string>>;
+
+/**
+ * The processes of one command. `own`: they have a process group, whose id is the leader's pid. Otherwise (a command
+ * that reads the terminal) they share the runner's group and are told by their marker.
+ */
+export interface Group {
+  readonly leader: number;
+  readonly own: boolean;
+  readonly marker: Marker;
+}
+
+/** Time between asking a group to end and killing it, in ms. */
+export const GRACE_MS = 5_000;
+/** Time that processes left behind by their leader get to end by themselves, in ms: a `tee` that empties its pipe. */
+const SETTLE_MS = 200;
+/** Time to wait for killed processes to be gone, in ms; one in an uninterruptible system call may stay. */
+const KILLED_MS = 2_000;
+const POLL_MS = 10;
+
+/** The living processes of a group. */
+export function membersOf(group: Group): readonly number[] {
+  // One cheap question first; only when it says yes (zombies count, too) are all processes looked at.
+  if (group.own && !signalPid(-group.leader, 0)) return [];
+  const mine = group.own
+    ? (row: { group: number }): boolean => row.group === group.leader
+    : (row: { pid: number }): boolean => hasEnvironment(row.pid, group.marker);
+  return listProcesses()
+    .filter((row) => row.pid !== process.pid && mine(row))
+    .map((row) => row.pid);
+}
+
+/** Sends a signal to every process of a group. */
+export function signalGroup(group: Group, signal: NodeJS.Signals): void {
+  if (group.own) signalPid(-group.leader, signal);
+  else for (const pid of membersOf(group)) signalPid(pid, signal);
+}
+
+/** False when there is no such process; one that we may not signal (it changed its user) is there. */
+function signalPid(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** Ends a group: the signal, and KILL for whatever is left after the grace period. */
+export async function endGroup(group: Group, signal: NodeJS.Signals, graceMs: number): Promise<void> {
+  signalGroup(group, signal);
+  if (await goneWithin(group, graceMs)) return;
+  signalGroup(group, 'SIGKILL');
+  await goneWithin(group, KILLED_MS);
+}
+
+/** Ends a group that is about to end by itself: what a leader left behind, say. */
+export async function endSurvivors(group: Group, graceMs: number, settleMs = SETTLE_MS): Promise<void> {
+  if (!(await goneWithin(group, settleMs))) await endGroup(group, 'SIGTERM', graceMs);
+}
+
+async function goneWithin(group: Group, limitMs: number): Promise<boolean> {
+  const deadlineMs = performance.now() + limitMs;
+  for (let pauseMs = POLL_MS; ; pauseMs = Math.min(pauseMs * 2, 100)) {
+    if (membersOf(group).length === 0) return true;
+    if (performance.now() >= deadlineMs) return false;
+    await rest(pauseMs);
+  }
+}
+
+/** The signal that passes a cancel on: the one that the runner got, otherwise TERM. */
+export function signalFor(why: Failure): Signal {
+  return why.reason === 'cancelled' ? why.signal : 'SIGTERM';
+}

@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/** A process that is never mistaken for a later one with the same pid. `started` is the kernel's start time, as the system spells it. */
+export interface Identity {
+  readonly pid: number;
+  readonly started: string;
+  /** The boot that it belongs to, and the space in which its pid means anything (a container has its own). */
+  readonly boot: string;
+  readonly space: string;
+}
+
+/** One living process. Zombies are not listed: they hold nothing and wait only for their parent. */
+export interface ProcessRow {
+  readonly pid: number;
+  readonly group: number;
+  readonly started: string;
+}
+
+/** `/proc` gives all of it without a process of its own; macOS has only `ps`. */
+const LINUX = process.platform === 'linux';
+
+/** All living processes that can be seen. */
+export function listProcesses(): readonly ProcessRow[] {
+  if (!LINUX) return psRows(['-ax']);
+  return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? (procRow(Number(name)) ?? []) : []));
+}
+
+/** The process with this pid, `null` when there is none that lives. */
+export function findProcess(pid: number): ProcessRow | null {
+  return LINUX ? procRow(pid) : (psRows(['-p', String(pid)])[0] ?? null);
+}
+
+/** proc(5): the name in parentheses may hold anything, so fields are counted from the last `)`; 22 is the start time. */
+function procRow(pid: number): ProcessRow | null {
+  try {
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state, , group] = fields;
+    return state === 'Z' || state === 'X' ? null : { pid, group: Number(group), started: fields[19] ?? '' };
+  } catch {
+    return null;
+  }
+}
+
+function psRows(select: readonly string[]): ProcessRow[] {
+  return ps([...select, '-o', 'pid=,pgid=,stat=,lstart=']).flatMap((line) => {
+    const found = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*\S)/.exec(line);
+    if (!found || found[3]?.startsWith('Z') === true) return [];
+    return [{ pid: Number(found[1]), group: Number(found[2]), started: found[4] ?? '' }];
+  });
+}
+
+function ps(args: readonly string[]): string[] {
+  try {
+    // The start time is spelt by the locale.
+    return execFileSync('ps', args, {
+      encoding: 'utf8',
+      env: { ...process.env, LC_ALL: 'C' },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).split('\n');
+  } catch {
+    return [];
+  }
+}
+
+/** Whether a process was started with all these variables; false where its environment cannot be read. */
+export function hasEnvironment(pid: number, wanted: Readonly<Record<string, string>>): boolean {
+  const pairs = Object.entries(wanted).map(([name, value]) => `${name}=${value}`);
+  if (!LINUX) {
+    const words = ps(['-Eww', '-o', 'command=', '-p', String(pid)])
+      .join('\n')
+      .split(/\s/);
+    return pairs.every((pair) => words.includes(pair));
+  }
+  try {
+    const found = readFileSync(`/proc/${String(pid)}/environ`, 'utf8').split('\0');
+    return pairs.every((pair) => found.includes(pair));
+  } catch {
+    return false;
+  }
+}
+
+let self: Identity | undefined;
+
+/** This process. */
+export function ownIdentity(): Identity {
+  self ??= { pid: process.pid, started: findProcess(process.pid)?.started ?? '', boot: bootId(), space: pidSpace() };
+  return self;
+}
+
+/** Whether that process still lives; `elsewhere` when its pid means nothing here, so that nothing can be said. */
+export function lifeOf(other: Identity): 'alive' | 'dead' | 'elsewhere' {
+  const me = ownIdentity();
+  if (other.boot !== me.boot) return 'dead';
+  if (other.space !== me.space) return 'elsewhere';
+  return findProcess(other.pid)?.started === other.started ? 'alive' : 'dead';
+}
+
+function bootId(): string {
+  if (LINUX) return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  try {
+    return execFileSync('sysctl', ['-n', 'kern.bootsessionuuid'], { encoding: 'utf8' }).trim();
+  } catch {
+    return '';
+  }
+}
+
+function pidSpace(): string {
+  try {
+    return LINUX ? readlinkSync('/proc/self/ns/pid') : '';
+  } catch {
+    return '';
+  }
+}

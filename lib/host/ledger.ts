@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { findProcess, hasEnvironment, lifeOf, listProcesses, ownIdentity, type Identity } from './identity.ts';
+import { endGroup, GRACE_MS, membersOf, type Group, type Marker } from './group.ts';
+import { openLineFile, readLines, type LineFile } from './store.ts';
+import { removeTree } from './tree.ts';
+
+/** What a run started and what of it ended, in a form that outlives the runner. */
+export interface Ledger {
+  /** Says that a process is about to start; its number, and what it must carry in its environment. */
+  spawning(command: string, own: boolean): { readonly spawn: number; readonly marker: Marker };
+  spawned(spawn: number, pid: number): void;
+  /** The process and everything in its group are gone. */
+  ended(spawn: number): void;
+  /** Writes the runner down, even though nothing was started yet. */
+  begin(): void;
+  /** Removes the ledger if everything ended. */
+  close(): void;
+}
+
+/** A process group that an earlier runner left behind and that was ended. */
+export interface Reaped {
+  readonly run: string;
+  readonly pid: number;
+  readonly command: string;
+}
+
+type Entry =
+  /** `token` is unlike that of any other ledger: run ids of two checkouts may be the same. */
+  | { readonly runner: Identity; readonly token: string }
+  | { readonly spawning: number; readonly command: string; readonly own: boolean }
+  | { readonly spawned: number; readonly pid: number; readonly started: string }
+  | { readonly ended: number };
+
+const LEDGER = 'ledger.jsonl';
+const ledgerPath = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run, LEDGER);
+const markerOf = (run: string, token: string, spawn: number): Marker => ({
+  SLIPWAY_RUN: run,
+  SLIPWAY_SPAWN: `${token}.${String(spawn)}`,
+});
+
+/**
+ * Opens the ledger of a run; the file appears with its first line. No line is fsynced: written, it outlives a runner
+ * that is killed, and a machine that loses power loses the processes, too.
+ */
+export function openLedger(slipwayDir: string, run: string): Ledger {
+  const path = ledgerPath(slipwayDir, run);
+  const open = new Set<number>();
+  let file: LineFile | undefined;
+  let count = 0;
+  let token = randomBytes(8).toString('hex');
+  const write = (entry: Entry): void => file?.appendLine(JSON.stringify(entry), false);
+  const begin = (): void => {
+    if (file) return;
+    const earlier = readEntries(path);
+    count = Math.max(0, ...earlier.map((entry) => ('spawning' in entry ? entry.spawning : 0)));
+    for (const left of openSpawns(earlier)) open.add(left.spawn);
+    // A run that goes on keeps its token: the marker of what it started before stays valid.
+    token = runnerOf(earlier)?.token ?? token;
+    file = openLineFile(path);
+    write({ runner: ownIdentity(), token });
+  };
+  return {
+    begin,
+    spawning(command, own) {
+      begin();
+      const spawn = ++count;
+      open.add(spawn);
+      write({ spawning: spawn, command, own });
+      return { spawn, marker: markerOf(run, token, spawn) };
+    },
+    spawned: (spawn, pid) => write({ spawned: spawn, pid, started: findProcess(pid)?.started ?? '' }),
+    ended(spawn) {
+      if (open.delete(spawn)) write({ ended: spawn });
+    },
+    close() {
+      file?.close();
+      if (file && open.size === 0) fs.rmSync(path, { force: true });
+      file = undefined;
+    },
+  };
+}
+
+const runnerOf = (entries: readonly Entry[]): Extract<Entry, { runner: Identity }> | undefined =>
+  entries.findLast((entry) => 'runner' in entry);
+
+function readEntries(path: string): readonly Entry[] {
+  return readLines(path).lines.flatMap((line) => {
+    try {
+      return [JSON.parse(line) as Entry];
+    } catch {
+      return [];
+    }
+  });
+}
+
+interface OpenSpawn {
+  readonly spawn: number;
+  readonly command: string;
+  readonly own: boolean;
+  /** Absent when the runner died between starting the process and writing its pid down. */
+  readonly child?: { readonly pid: number; readonly started: string };
+}
+
+function openSpawns(entries: readonly Entry[]): readonly OpenSpawn[] {
+  const open = new Map<number, OpenSpawn>();
+  for (const entry of entries) {
+    if ('spawning' in entry)
+      open.set(entry.spawning, { spawn: entry.spawning, command: entry.command, own: entry.own });
+    else if ('ended' in entry) open.delete(entry.ended);
+    else if ('spawned' in entry) {
+      const begun = open.get(entry.spawned);
+      if (begun) open.set(entry.spawned, { ...begun, child: { pid: entry.pid, started: entry.started } });
+    }
+  }
+  return [...open.values()];
+}
+
+/**
+ * Ends what runners that died left running, and removes their scratch folders; before anything else of a new run.
+ * Only what is surely theirs: a living leader with the recorded start time, or a process that carries the marker.
+ */
+export async function reapLeftovers(slipwayDir: string, graceMs = GRACE_MS): Promise<readonly Reaped[]> {
+  const runs = fs.existsSync(join(slipwayDir, 'runs')) ? fs.readdirSync(join(slipwayDir, 'runs')) : [];
+  const reaped = await Promise.all(runs.map((run) => reapRun(slipwayDir, run, graceMs)));
+  return reaped.flat();
+}
+
+async function reapRun(slipwayDir: string, run: string, graceMs: number): Promise<readonly Reaped[]> {
+  const path = ledgerPath(slipwayDir, run);
+  const entries = readEntries(path);
+  const found = runnerOf(entries);
+  if (!found || lifeOf(found.runner) !== 'dead') return [];
+  const sameBoot = found.runner.boot === ownIdentity().boot;
+  const groups = sameBoot
+    ? openSpawns(entries).flatMap((left) => groupsOf(left, markerOf(run, found.token, left.spawn)))
+    : [];
+  await Promise.all(groups.map(({ group }) => endGroup(group, 'SIGTERM', graceMs)));
+  removeTree(join(slipwayDir, 'tmp', run));
+  fs.rmSync(path, { force: true });
+  return groups.map(({ group, command }) => ({ run, pid: group.leader, command }));
+}
+
+function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly { group: Group; command: string }[] {
+  if (child && own) {
+    const group: Group = { leader: child.pid, own, marker };
+    const surelyOurs =
+      child.pid !== findProcess(process.pid)?.group &&
+      (findProcess(child.pid)?.started === child.started ||
+        membersOf(group).some((pid) => hasEnvironment(pid, marker)));
+    return surelyOurs ? [{ group, command }] : [];
+  }
+  // A run inside of that run carries the marker, too: it does not end itself.
+  const myGroup = findProcess(process.pid)?.group;
+  const marked = listProcesses().filter(
+    (row) => hasEnvironment(row.pid, marker) && row.pid !== process.pid && !(own && row.group === myGroup),
+  );
+  if (!own)
+    return marked.length === 0 ? [] : [{ group: { leader: child?.pid ?? marked[0]?.pid ?? 0, own, marker }, command }];
+  return [...new Set(marked.map((row) => row.group))].map((leader) => ({ group: { leader, own, marker }, command }));
+}

@@ -1,0 +1,219 @@
+import { join } from 'node:path';
+import { known } from '../model/fact.ts';
+import { StepFailed, type Failure } from '../model/failure.ts';
+import type { Json } from '../model/json.ts';
+import type { Cancel, LivePerformer, Performed, Performing } from '../model/ports.ts';
+import type { Known } from '../model/fact.ts';
+import type { OpaqueBody } from '../model/opaque.ts';
+import type { StepId } from '../model/ref.ts';
+import type { Step } from '../model/step.ts';
+import { boundCancel } from './cancel.ts';
+import { clock } from './clock.ts';
+import { argvOf, envOf, fit, flatten, optionsOf, valueOf, type CommandStep, type Outcome } from './command.ts';
+import { strictEnvironment, type LookupEnv } from './environment.ts';
+import { performFile, type FileStep } from './files.ts';
+import { folderInside } from './inside.ts';
+import { openLedger, type Ledger } from './ledger.ts';
+import { createMask, type Mask } from './mask.ts';
+import { safeName } from './names.ts';
+import { performOpaque } from './opaque.ts';
+import { pack, type PackArgs } from './pack.ts';
+import { plainText } from './plain-text.ts';
+import { superviseProcess, type ProcessSpec, type Supervision } from './process.ts';
+import { withRetries } from './retries.ts';
+import { enterScope } from './scope.ts';
+import { READY_TIMEOUT_MS, Services, type ServiceSpec } from './services.ts';
+import { codeOf } from './store.ts';
+
+/** What the performer of one run needs to know. Folders are absolute. */
+export interface HostOptions {
+  readonly projectDir: string;
+  readonly slipwayDir: string;
+  readonly run: string;
+  /** Values by name: resolved by `secret`, masked in all output. */
+  readonly secrets: ReadonlyMap<string, string>;
+  readonly lookupEnv: LookupEnv;
+  readonly opaque: ReadonlyMap<StepId, OpaqueBody>;
+  /** Time between asking a process to end and killing it, in ms; 5 s unless told. */
+  readonly graceMs?: number;
+}
+
+/** The performer of the place `here`. */
+export interface HostPerformer extends LivePerformer {
+  secret(name: string): string | undefined;
+  /** Ends what was left running, and the ledger; at the end of a run, however it ended. */
+  close(): Promise<void>;
+}
+
+/** Carries out the steps of one run `here`. */
+export function createHostPerformer(options: HostOptions): HostPerformer {
+  const ledger = openLedger(options.slipwayDir, options.run);
+  const site: Site = { ...options, ledger, mask: createMask(options.secrets.values()), services: new Services() };
+  return {
+    explores: false,
+    perform: (step, performing) => perform(site, step, performing),
+    enter: (scope) => Promise.resolve(enterScope(scope, site)),
+    serviceEnded: (performing) => site.services.ended(performing.cancel),
+    secret: (name) => options.secrets.get(name),
+    async close() {
+      await site.services.stopAll();
+      ledger.close();
+    },
+  };
+}
+
+interface Site extends HostOptions {
+  readonly ledger: Ledger;
+  readonly mask: Mask;
+  readonly services: Services;
+}
+
+/** Retries and timeouts are here, once for every kind: each kind only sees a cancel. An attempt has the whole timeout. */
+async function perform(site: Site, step: Step, performing: Performing): Promise<Performed<Known>> {
+  // An undo under way is not cut short by the run's cancel.
+  const outer = boundCancel(performing.undoing ? null : performing.cancel, step.id, undefined);
+  const attempt = async (): Promise<Outcome> => {
+    const cancel = boundCancel(outer, whatOf(step, site.mask), step.timeoutMs);
+    try {
+      return await performOnce(site, step, performing, cancel);
+    } catch (error) {
+      if (error instanceof StepFailed) return { ok: false, failure: error.failure };
+      if (codeOf(error) !== 'UNKNOWN') return { ok: false, failure: fileSystem(step, error) };
+      throw error;
+    } finally {
+      cancel.release();
+    }
+  };
+  const outcome = await withRetries(step, outer, clock, attempt);
+  outer.release();
+  return outcome.ok ? { ok: true, fact: known(outcome.value) } : outcome;
+}
+
+/** An error of the file system that no driver expected at one of its own paths. */
+function fileSystem(step: Step, error: unknown): Failure {
+  const path = error instanceof Error && 'path' in error ? String(error.path) : step.id;
+  return { reason: 'file-system', code: codeOf(error), path, operation: step.kind };
+}
+
+function performOnce(site: Site, step: Step, performing: Performing, cancel: Cancel): Promise<Outcome> {
+  switch (step.kind) {
+    case 'run':
+    case 'shell':
+      return command(site, step, performing, cancel);
+    case 'opaque':
+      return opaque(site, step, performing, cancel);
+    case 'write':
+    case 'link':
+    case 'remove':
+    case 'restore':
+      return Promise.resolve(file(site, step, performing, cancel));
+    case 'service':
+      return service(site, step, performing, cancel);
+    case 'call':
+      return call(site, step, cancel);
+    case 'probe':
+    case 'upload':
+      return Promise.resolve(broken(`${step.kind} has no meaning here`));
+  }
+}
+
+const broken = (message: string): Outcome => ({ ok: false, failure: { reason: 'broken', message } });
+
+function whatOf(step: Step, mask: Mask): string {
+  return (
+    step.summary ?? (step.kind === 'run' || step.kind === 'shell' ? mask.text(shown(step)) : `${step.kind} ${step.id}`)
+  );
+}
+
+/** A command in one line, whatever its refs brought. */
+function shown(step: CommandStep): string {
+  const parts = step.kind === 'shell' ? ['sh', '-c', step.args.script] : (step.args.argv.flat() as readonly Json[]);
+  return parts.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))).join(' ');
+}
+
+async function command(site: Site, step: CommandStep, performing: Performing, cancel: Cancel): Promise<Outcome> {
+  const spec = processSpec(site, step, performing, { ...step.args, argv: argvOf(step) });
+  const end = await superviseProcess({ ...spec, ...optionsOf(step) }, supervision(site, performing, cancel));
+  return end.ok ? valueOf(step, end.stdout, whatOf(step, site.mask)) : end;
+}
+
+async function opaque(
+  site: Site,
+  step: Extract<Step, { kind: 'opaque' }>,
+  performing: Performing,
+  cancel: Cancel,
+): Promise<Outcome> {
+  const body = site.opaque.get(step.id);
+  if (!body) return broken(`${step.id} has no function: a plan read from a file cannot hold one`);
+  const spec = { ...processSpec(site, step, performing, { argv: [] }), name: step.args.name };
+  const outcome = await performOpaque(body, spec, supervision(site, performing, cancel));
+  return outcome.ok ? fit(step, outcome.value, step.args.name) : outcome;
+}
+
+function file(site: Site, step: FileStep, performing: Performing, cancel: Cancel): Outcome {
+  if (cancel.cancelled) return { ok: false, failure: cancel.cancelled };
+  const failure = performFile(step, { ...site, run: performing.run });
+  return failure ? { ok: false, failure } : { ok: true, value: null };
+}
+
+async function service(
+  site: Site,
+  step: Extract<Step, { kind: 'service' }>,
+  performing: Performing,
+  cancel: Cancel,
+): Promise<Outcome> {
+  const name = plainText(step.args.name, `the service of ${step.id}`);
+  if (step.args.operation === 'stop') {
+    await site.services.stop(name);
+    return { ok: true, value: null };
+  }
+  const { port, ready, readyTimeoutMs = READY_TIMEOUT_MS, ...rest } = step.args.spec as unknown as HereSpec;
+  const spec: ServiceSpec = {
+    name,
+    listens: port === undefined || ready === undefined ? null : { port, ready, readyTimeoutMs },
+    process: processSpec(site, step, performing, { ...rest, argv: flatten(rest.argv, step.id) }),
+  };
+  const failure = await site.services.start(spec, supervision(site, performing, cancel));
+  return failure ? { ok: false, failure } : { ok: true, value: null };
+}
+
+/** `ServiceHere` of the recorder, its refs replaced, without its name. */
+interface HereSpec {
+  readonly argv: readonly Json[];
+  readonly cwd?: Json;
+  readonly env?: { readonly [name: string]: Json };
+  readonly port?: number;
+  readonly ready?: string;
+  readonly readyTimeoutMs?: number;
+}
+
+async function call(site: Site, step: Extract<Step, { kind: 'call' }>, cancel: Cancel): Promise<Outcome> {
+  if (step.args.operation !== 'release.pack') return broken(`there is no operation ${step.args.operation} here`);
+  return fit(
+    step,
+    { ...(await pack(step.args.args as unknown as PackArgs, site.projectDir, cancel)) },
+    step.args.operation,
+  );
+}
+
+interface Told {
+  readonly argv: readonly string[];
+  readonly cwd?: Json;
+  readonly env?: { readonly [name: string]: Json };
+}
+
+function processSpec(site: Site, step: Step, performing: Performing, { argv, cwd, env }: Told): ProcessSpec {
+  return {
+    argv,
+    cwd: folderInside(site.projectDir, cwd === undefined ? '.' : plainText(cwd, `the folder of ${step.id}`)),
+    env: strictEnvironment(performing.env, envOf(env), site.lookupEnv),
+    stdin: 'none',
+    capture: false,
+    logFile: join(site.slipwayDir, 'runs', site.run, `${safeName(step.id)}.log`),
+  };
+}
+
+function supervision(site: Site, performing: Performing, cancel: Cancel): Supervision {
+  const { ledger, mask, graceMs } = site;
+  return { cancel, ledger, mask, output: performing.output, ...(graceMs !== undefined && { graceMs }) };
+}

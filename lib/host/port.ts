@@ -1,0 +1,47 @@
+import { get } from 'node:http';
+import { connect, createServer } from 'node:net';
+
+/** Time for one question to a service, in ms. */
+const ASK_MS = 2_000;
+
+/**
+ * Whether a port of this machine is free. Both ways are asked: one that listens on 127.0.0.1 alone does not keep
+ * another from listening on all addresses (macOS), and one in another state answers no connection but keeps the port.
+ */
+export async function portIsFree(port: number): Promise<boolean> {
+  const answers = await Promise.all([answersOn('127.0.0.1', port), answersOn('::1', port)]);
+  return !answers.includes(true) && (await canListen(port));
+}
+
+function answersOn(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: ASK_MS });
+    const say = (answers: boolean): void => {
+      socket.destroy();
+      resolve(answers);
+    };
+    socket.once('connect', () => say(true));
+    socket.once('error', () => say(false));
+    socket.once('timeout', () => say(false));
+  });
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
+}
+
+/** What a URL answers now: an HTTP status, or the code of what went wrong. */
+export function ask(url: string): Promise<number | string> {
+  return new Promise((resolve) => {
+    const request = get(url, { timeout: ASK_MS, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    request.once('timeout', () => request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
+    request.once('error', (error) => resolve('code' in error ? String(error.code) : 'UNKNOWN'));
+  });
+}

@@ -1,0 +1,138 @@
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import { sha256 } from './hash.ts';
+import { safeName } from './names.ts';
+import { besideOf, codeOf, makePrivateFolder, syncFolder, writeFileAtomic } from './store.ts';
+import { removeTree } from './tree.ts';
+
+/** What a step found at a path before it acted. `folders` were missing above it, outermost first. */
+type Found =
+  | { readonly state: 'nothing'; readonly folders: readonly string[] }
+  | { readonly state: 'link'; readonly target: string }
+  /** A copy; mode and times are the original's. */
+  | { readonly state: 'file'; readonly mode: number; readonly atimeMs: number; readonly mtimeMs: number }
+  /** Taken away by rename, whole. */
+  | { readonly state: 'moved' };
+
+/** Where one step of one run keeps what it found at one path. */
+export interface Place {
+  readonly folder: string;
+  readonly path: string;
+}
+
+/** A step that is repeated (`each`) may touch several paths: each is kept on its own. */
+export function savedPlace(slipwayDir: string, run: string, step: string, path: string): Place {
+  return { path, folder: join(slipwayDir, 'saved', safeName(run), safeName(step), sha256(path).slice(0, 16)) };
+}
+
+const foundPath = (place: Place): string => join(place.folder, 'found.json');
+const contentPath = (place: Place): string => join(place.folder, 'content');
+
+/** Keeps what is at the path, once: a second call of the same step keeps the first save. */
+export function save(place: Place, how: 'copy' | 'move'): void {
+  if (readFound(place) === null) {
+    makePrivateFolder(place.folder);
+    const found = look(place.path, how);
+    if (found.state === 'file') copyFile(place.path, contentPath(place), 0o600);
+    // Last, and durable: a save without this file did not happen, and nothing was changed yet.
+    writeFileAtomic(foundPath(place), JSON.stringify({ path: place.path, ...found }), 0o600);
+  }
+  if (readFound(place)?.state === 'moved' && !exists(contentPath(place))) move(place.path, contentPath(place));
+}
+
+/** Puts back what was kept; without a save nothing happened, and nothing is done. Right however far the step came. */
+export function putBack(place: Place): void {
+  const found = readFound(place);
+  switch (found?.state) {
+    case undefined:
+      return;
+    case 'nothing':
+      removeTree(place.path);
+      return removeEmpty(found.folders);
+    case 'link':
+      return replace(place.path, (beside) => fs.symlinkSync(found.target, beside));
+    case 'file':
+      return replace(place.path, (beside) => {
+        copyFile(contentPath(place), beside, found.mode);
+        fs.utimesSync(beside, found.atimeMs / 1000, found.mtimeMs / 1000);
+      });
+    case 'moved':
+      // Nothing there: the tree was never taken away, or it was put back already.
+      if (exists(contentPath(place))) {
+        removeTree(place.path);
+        move(contentPath(place), place.path);
+      }
+  }
+}
+
+/** Makes something beside a path, then renames it there; a folder in the way is taken away first. */
+export function replace(path: string, make: (beside: string) => void): void {
+  fs.mkdirSync(dirname(path), { recursive: true });
+  const beside = besideOf(path);
+  try {
+    make(beside);
+    if (fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true) removeTree(path);
+    fs.renameSync(beside, path);
+  } catch (error) {
+    fs.rmSync(beside, { force: true });
+    throw error;
+  }
+  syncFolder(dirname(path));
+}
+
+function look(path: string, how: 'copy' | 'move'): Found {
+  const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (!stat) return { state: 'nothing', folders: missingFolders(path) };
+  if (how === 'move') return { state: 'moved' };
+  if (stat.isSymbolicLink()) return { state: 'link', target: fs.readlinkSync(path) };
+  return { state: 'file', mode: stat.mode & 0o7777, atimeMs: stat.atimeMs, mtimeMs: stat.mtimeMs };
+}
+
+function missingFolders(path: string): string[] {
+  const folder = dirname(path);
+  return exists(folder) ? [] : [...missingFolders(folder), folder];
+}
+
+function removeEmpty(folders: readonly string[]): void {
+  for (const folder of folders.toReversed()) {
+    try {
+      fs.rmdirSync(folder);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') return;
+    }
+  }
+}
+
+function readFound(place: Place): Found | null {
+  try {
+    return JSON.parse(fs.readFileSync(foundPath(place), 'utf8')) as Found;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function copyFile(from: string, to: string, mode: number): void {
+  fs.copyFileSync(from, to, fs.constants.COPYFILE_FICLONE);
+  fs.chmodSync(to, mode);
+  const fd = fs.openSync(to, 'r');
+  fs.fsyncSync(fd);
+  fs.closeSync(fd);
+}
+
+function move(from: string, to: string): void {
+  try {
+    fs.renameSync(from, to);
+  } catch (error) {
+    if (codeOf(error) !== 'EXDEV') throw error;
+    // Copied under another name first: a copy cut short must not be taken for the whole.
+    const beside = besideOf(to);
+    fs.cpSync(from, beside, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+    fs.renameSync(beside, to);
+    removeTree(from);
+  }
+  syncFolder(dirname(to));
+  syncFolder(dirname(from));
+}
+
+const exists = (path: string): boolean => fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined;

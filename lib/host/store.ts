@@ -1,0 +1,114 @@
+import * as fs from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
+
+/** A file that only grows, line by line. */
+export interface LineFile {
+  /** Appends one line; returns after fsync when `durable`, otherwise once the kernel has it (which outlives this process). */
+  appendLine(line: string, durable: boolean): void;
+  close(): void;
+}
+
+/** What a line file holds; `cutShort` is a last line whose end never arrived, `null` when there is none. */
+export interface Lines {
+  readonly lines: readonly string[];
+  readonly cutShort: string | null;
+}
+
+/** Makes `.slipway/` (and folders below it): readable by its owner alone. */
+export function makePrivateFolder(path: string): void {
+  fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+/** Opens a line file for appending, mode 0600; a last line cut short is dropped first, so that the next stands alone. */
+export function openLineFile(path: string): LineFile {
+  makePrivateFolder(dirname(path));
+  const isNew = !fs.existsSync(path);
+  const fd = fs.openSync(path, 'a+', 0o600);
+  dropCutShort(fd);
+  if (isNew) syncFolder(dirname(path));
+  return {
+    appendLine(line, durable) {
+      if (line.includes('\n')) throw new TypeError('a line holds no line break');
+      writeAll(fd, Buffer.from(`${line}\n`, 'utf8'));
+      if (durable) fs.fsyncSync(fd);
+    },
+    close: () => fs.closeSync(fd),
+  };
+}
+
+function dropCutShort(fd: number): void {
+  const { size } = fs.fstatSync(fd);
+  const block = Buffer.alloc(64 * 1024);
+  for (let end = size; end > 0;) {
+    const from = Math.max(0, end - block.length);
+    const read = fs.readSync(fd, block, 0, end - from, from);
+    const last = block.subarray(0, read).lastIndexOf(0x0a);
+    if (last !== -1 || from === 0) {
+      const whole = last === -1 ? 0 : from + last + 1;
+      if (whole < size) fs.ftruncateSync(fd, whole);
+      return;
+    }
+    end = from;
+  }
+}
+
+/** Writes every byte: one write call may take fewer. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at);
+}
+
+/** Reads the whole lines of a file; a file that is not there has none. */
+export function readLines(path: string): Lines {
+  let text: string;
+  try {
+    text = fs.readFileSync(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return { lines: [], cutShort: null };
+    throw error;
+  }
+  const lines = text.split('\n');
+  const rest = lines.pop() ?? '';
+  return { lines, cutShort: rest === '' ? null : rest };
+}
+
+/** Replaces a file whole and durably: written beside it, fsynced, renamed, the folder fsynced. */
+export function writeFileAtomic(path: string, content: string | Uint8Array, mode: number): void {
+  const beside = besideOf(path);
+  try {
+    const fd = fs.openSync(beside, 'wx', mode);
+    try {
+      writeAll(fd, Buffer.from(content));
+      // The umask took bits from the mode given to open.
+      fs.fchmodSync(fd, mode);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(beside, path);
+  } catch (error) {
+    fs.rmSync(beside, { force: true });
+    throw error;
+  }
+  syncFolder(dirname(path));
+}
+
+/** A name in the same folder, hence on the same file system, that nobody else uses. */
+export function besideOf(path: string): string {
+  return join(dirname(path), `.slipway-${randomBytes(6).toString('hex')}.tmp`);
+}
+
+/** Makes renames and new names in a folder durable. */
+export function syncFolder(path: string): void {
+  const fd = fs.openSync(path, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** The code of a system error, `UNKNOWN` for anything else. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
+}

@@ -1,0 +1,23 @@
+export {
+  and,
+  atLeast,
+  equals,
+  flagged,
+  isEmpty,
+  isNull,
+  not,
+  oneOf,
+  or,
+  otherwise,
+  prefix,
+  without,
+} from './model/choice.ts';
+export { choice, device, deviceName, flag, number, string, type DeviceName, type Param } from './model/param.ts';
+export type { Recorder } from './model/recorder.ts';
+export type { Operation, ServiceHere } from './model/site.ts';
+export { Ref, secret, text, type Value } from './model/ref.ts';
+export { s, type Infer, type Schema } from './model/schema.ts';
+export { system, type Service, type System } from './model/service.ts';
+export { task, type Need, type Task } from './model/task.ts';
+export { PATIENCE, deployRelease, inspectDevice, packRelease, rollbackRelease, type Patience } from './ops/release.ts';
+export { main, type Project } from './cli/main.ts';

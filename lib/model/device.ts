@@ -1,0 +1,17 @@
+/** How a device is reached, as configuration or the rehearsal device says. `null` leaves it to ssh_config and SSH's defaults. */
+export interface DeviceTarget {
+  readonly name: string;
+  /** A host name, an address, or an alias of ssh_config. */
+  readonly host: string;
+  readonly port: number | null;
+  readonly user: string | null;
+  /** Private key file. */
+  readonly key: string | null;
+  readonly knownHosts: string | null;
+  /** Absolute, or `~/…` below the login's home folder on the device. */
+  readonly root: string;
+  /** The one port that the device shows to the world; `null`: the device chooses one and keeps it. */
+  readonly httpPort: number | null;
+  /** The embedded stand-in: ssh_config and the SSH agent are left out of it. */
+  readonly rehearsal: boolean;
+}

@@ -1,0 +1,65 @@
+import type { Failure } from './failure.ts';
+import type { Json } from './json.ts';
+import type { StepId } from './ref.ts';
+import type { Effect, Place, Scope } from './step.ts';
+
+export type TaskOutcome = 'done' | 'fresh' | 'restored' | 'failed' | 'cancelled';
+export type RunOutcome = 'done' | 'failed' | 'refused' | 'not-put-back' | 'cancelled';
+
+/** Which pass of the repeated blocks around, from the outside: `2.1`; absent outside of any. */
+interface Pass {
+  readonly id: StepId;
+  readonly iteration?: string;
+}
+
+/** What happens in a run, told before it happens (`-started`) or once it did; the journal holds the same, with times. */
+export type RunEvent =
+  | {
+      readonly type: 'run-started';
+      readonly run: string;
+      readonly digest: string;
+      readonly goals: readonly string[];
+      readonly pid: number;
+    }
+  | { readonly type: 'run-resumed'; readonly run: string; readonly pid: number }
+  | { readonly type: 'task-started'; readonly task: string }
+  /** It failed, was put back, and begins anew. */
+  | { readonly type: 'task-retried'; readonly task: string }
+  /** What a fresh task yielded when it last ran. */
+  | { readonly type: 'task-facts'; readonly task: string; readonly facts: { readonly [id: StepId]: Json } }
+  | ({
+      readonly type: 'step-started';
+      readonly task: string;
+      readonly place: Place;
+      readonly effect: Effect;
+      readonly line: string;
+    } & Pass)
+  | { readonly type: 'step-output'; readonly id: StepId; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  | ({ readonly type: 'step-finished'; readonly value: Json } & Pass)
+  | ({ readonly type: 'step-failed'; readonly failure: Failure } & Pass)
+  | ({ readonly type: 'wait-finished'; readonly value: Json } & Pass)
+  | ({ readonly type: 'change-started' } & Pass)
+  | ({ readonly type: 'change-finished' } & Pass)
+  /** Its body failed and was put back; from here on what it does instead counts. */
+  | ({ readonly type: 'guard-failed' } & Pass)
+  | { readonly type: 'settled'; readonly id: StepId; readonly task: string }
+  | { readonly type: 'scope-entered'; readonly id: StepId; readonly scope: Scope }
+  | { readonly type: 'scope-left'; readonly id: StepId; readonly scope: Scope }
+  | ({ readonly type: 'undo-started'; readonly because: Failure } & Pass)
+  | { readonly type: 'step-undone'; readonly id: StepId; readonly line: string }
+  | ({ readonly type: 'undo-finished' } & Pass)
+  | { readonly type: 'undo-failed'; readonly id: StepId; readonly failure: Failure }
+  | {
+      readonly type: 'task-finished';
+      readonly task: string;
+      readonly outcome: TaskOutcome;
+      readonly durationMs: number;
+      readonly failure?: Failure;
+    }
+  | {
+      readonly type: 'run-finished';
+      readonly run: string;
+      readonly outcome: RunOutcome;
+      readonly status: number;
+      readonly durationMs: number;
+    };

@@ -1,0 +1,77 @@
+import type { StepId } from './ref.ts';
+
+/** Why a step did not succeed: data with a literal reason; `report/explain.ts` turns each into words. */
+export type Failure =
+  | {
+      readonly reason: 'exit-non-zero';
+      readonly command: string;
+      readonly exitCode: number;
+      readonly tail: readonly string[];
+    }
+  | {
+      readonly reason: 'killed-by-signal';
+      readonly command: string;
+      readonly signal: string;
+      readonly tail: readonly string[];
+    }
+  | { readonly reason: 'command-not-found'; readonly command: string }
+  | { readonly reason: 'timed-out'; readonly what: string; readonly timeoutMs: number }
+  | { readonly reason: 'not-in-time'; readonly what: string; readonly timeoutMs: number; readonly last: string }
+  | {
+      readonly reason: 'unexpected-value';
+      readonly what: string;
+      readonly at: string;
+      readonly expected: string;
+      readonly actual: string;
+    }
+  | { readonly reason: 'refused'; readonly message: string }
+  | { readonly reason: 'not-confirmed'; readonly what: string }
+  | { readonly reason: 'cancelled'; readonly signal: Signal }
+  | {
+      readonly reason: 'service-ended';
+      readonly service: string;
+      readonly exitCode: number | null;
+      readonly tail: readonly string[];
+    }
+  | { readonly reason: 'port-in-use'; readonly port: number; readonly service: string }
+  | { readonly reason: 'file-system'; readonly code: string; readonly path: string; readonly operation: string }
+  | { readonly reason: 'checksum-mismatch'; readonly path: string; readonly expected: string; readonly actual: string }
+  | { readonly reason: 'unreachable'; readonly place: string; readonly address: string; readonly code: string }
+  | {
+      readonly reason: 'host-key';
+      readonly place: string;
+      readonly address: string;
+      readonly state: 'unknown' | 'changed' | 'revoked';
+      readonly fingerprint: string;
+    }
+  | { readonly reason: 'authentication'; readonly place: string; readonly address: string; readonly user: string }
+  | { readonly reason: 'connection-lost'; readonly place: string; readonly doing: string }
+  | { readonly reason: 'no-python'; readonly place: string; readonly found: string | null }
+  | { readonly reason: 'lock-held'; readonly place: string; readonly name: string; readonly holder: string }
+  | { readonly reason: 'device-refused'; readonly place: string; readonly code: string; readonly detail: string }
+  | { readonly reason: 'missing-secret'; readonly name: string; readonly where: string }
+  | { readonly reason: 'approval-stale'; readonly step: StepId; readonly approved: string; readonly now: string }
+  | { readonly reason: 'output-missing'; readonly task: string; readonly path: string }
+  /** An earlier life of the run ended here without a word. */
+  | { readonly reason: 'cut-off' }
+  | { readonly reason: 'broken'; readonly message: string };
+
+export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
+
+/** An expected failure on its way out of code that cannot return it; never caught by its text. */
+export class StepFailed extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure) {
+    super(failure.reason);
+    this.failure = failure;
+  }
+}
+
+/** A mistake in what the user asked for or declared, found before anything ran: status 2. */
+export class UsageError extends Error {
+  readonly hint: string | undefined;
+  constructor(message: string, hint?: string) {
+    super(message);
+    this.hint = hint;
+  }
+}

@@ -1,0 +1,65 @@
+import type { Fact, Known } from './fact.ts';
+import type { Failure } from './failure.ts';
+import type { Scope, Step } from './step.ts';
+
+/** Time, as the engine sees it. */
+export interface Clock {
+  /** Monotonic, in ms. */
+  nowMs(): number;
+  /** Rests; ends early, without an error, when cancelled. */
+  sleep(durationMs: number, cancel: Cancel): Promise<void>;
+}
+
+/** A request to stop, which may come at any time; once it came it stays. */
+export interface Cancel {
+  readonly cancelled: Failure | null;
+  /** Calls back once, at once if it came already; the returned function withdraws. */
+  onCancel(listener: (why: Failure) => void): () => void;
+}
+
+/** What is around a step while it is performed. */
+export interface Performing {
+  readonly run: string;
+  /** The task's environment variables by name, beyond the base list. */
+  readonly env: readonly string[];
+  readonly cancel: Cancel;
+  /** What a command prints, as it prints it. */
+  readonly output: (stream: 'stdout' | 'stderr', text: string) => void;
+  /** Which passes of the repeated blocks around this is, from the outside (`2.1`); empty outside of any. */
+  readonly iteration: string;
+  /** An undo is under way: nothing but the step's own timeout may cut it short. */
+  readonly undoing: boolean;
+}
+
+/** What came of a step. */
+export type Performed<F extends Fact = Fact> =
+  { readonly ok: true; readonly fact: F } | { readonly ok: false; readonly failure: Failure };
+
+/** A scope that was entered: its value, and the way out, which never fails the run. */
+export interface Entered {
+  readonly value: string;
+  leave(): Promise<void>;
+}
+
+/**
+ * Carries out one step, whose refs are already replaced by values (`step.args` holds none, unless one is unknown).
+ * A live performer is a `Performer<Known>`: it cannot answer "unknown".
+ */
+export interface Performer<F extends Fact = Fact> {
+  /** Whether unknown branches are walked to be shown, rather than taken. */
+  readonly explores: boolean;
+  perform(step: Step, performing: Performing): Promise<Performed<F>>;
+  enter(
+    scope: Scope,
+    performing: Performing,
+  ): Promise<{ readonly ok: true; readonly entered: Entered } | { readonly ok: false; readonly failure: Failure }>;
+  /** Waits until one of the services started `here` ends; its failure. */
+  serviceEnded(performing: Performing): Promise<Failure>;
+  /** A secret by name, for live performers only. */
+  secret?(name: string): string | undefined;
+}
+
+export type LivePerformer = Performer<Known>;
+
+/** sha256 of a text, in hexadecimal digits. */
+export type Hash = (text: string) => string;

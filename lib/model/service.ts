@@ -1,0 +1,89 @@
+import type { Json } from './json.ts';
+
+/** A value in a service's argv or environment, which the device fills in when the service starts. */
+export type ServiceText =
+  string | { readonly port: string } | { readonly path: 'data' | 'secrets' | 'release' } | readonly ServiceText[];
+
+/** A program that a release brings and that keeps running after the command ends. */
+export interface Service {
+  readonly name: string;
+  /** The command; its working folder is the release. */
+  readonly argv: readonly ServiceText[];
+  readonly env?: { readonly [name: string]: ServiceText };
+  /** It listens on a port, which `{ port: NAME }` names. `public` is the device's `X_HTTP_PORT`; others are chosen free and kept. */
+  readonly listens?: 'public' | 'private';
+  /** What tells that it runs: an HTTP path that answers 200 on its port; `release` is the JSON field that reports the release id. */
+  readonly health?: { readonly path: string; readonly release?: string };
+  /** Share of the device's memory, in MB; the sum must fit before anything starts. */
+  readonly memoryMb: number;
+  /** Never in two releases at once, not even for a moment. The plain supervisor keeps that for every service. */
+  readonly singleton?: boolean;
+  /** Asks it to begin nothing new, and to go on again; both run in the release and may run twice. */
+  readonly quiesce?: { readonly pause: readonly ServiceText[]; readonly resume: readonly ServiceText[] };
+  /** Prints one JSON object `{ safeToStop, open }` on its last line: whether it may be stopped, and what is open. */
+  readonly safeToStop?: readonly ServiceText[];
+  /** Services that start before it and stop after it. */
+  readonly after?: readonly string[];
+  /** Time to end after TERM before KILL, in ms. */
+  readonly graceMs?: number;
+}
+
+/** What a release is made of and how it runs. */
+export interface System {
+  readonly name: string;
+  readonly services: readonly Service[];
+  /** Memory that is not the services', in MB: the operating system and a margin. */
+  readonly reservedMb: number;
+  /** Memory of the declared board in MB: the budget of the rehearsal device. */
+  readonly boardMb: number;
+  /** The SQLite database below the data folder, and the commands that migrate it, run in the release. */
+  readonly database?: {
+    readonly path: string;
+    readonly migrate: readonly ServiceText[];
+    readonly env?: { readonly [name: string]: ServiceText };
+  };
+  /** Secrets that the services read from one 0600 file outside the releases, as `NAME=value` lines. */
+  readonly secrets?: readonly string[];
+  /** Confirmed previous releases that are kept, at least three. */
+  readonly keep: number;
+}
+
+/** Declares a system; refuses a name used twice, an unknown `after`, and a cycle of `after`. */
+export function system(spec: System): System & { readonly [key: string]: Json } {
+  const names = spec.services.map((service) => service.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TypeError(`two services are named ${twice}`);
+  for (const service of spec.services) {
+    const unknown = (service.after ?? []).find((name) => !names.includes(name));
+    if (unknown !== undefined) throw new TypeError(`${service.name} starts after ${unknown}, which is no service`);
+  }
+  const listening = spec.services.filter((service) => service.listens).map((service) => service.name);
+  const port = portsIn(spec).find((name) => !listening.includes(name));
+  if (port !== undefined) throw new TypeError(`{ port: '${port}' } names no service that listens`);
+  if (spec.keep < 3) throw new TypeError('keep must be at least 3 previous releases');
+  inStartOrder(spec.services);
+  return spec as System & { readonly [key: string]: Json };
+}
+
+function portsIn(value: unknown): string[] {
+  if (value === null || typeof value !== 'object') return [];
+  if ('port' in value && typeof value.port === 'string') return [value.port];
+  return Object.values(value).flatMap(portsIn);
+}
+
+/** Services so that each comes after those that it names in `after`; otherwise in the declared order. */
+export function inStartOrder(services: readonly Service[]): readonly Service[] {
+  const out: Service[] = [];
+  const visit = (service: Service, path: readonly string[]): void => {
+    if (path.includes(service.name))
+      throw new TypeError(`services start in a circle: ${[...path, service.name].join(' → ')}`);
+    if (out.includes(service)) return;
+    for (const name of service.after ?? []) {
+      const before = services.find((other) => other.name === name);
+      if (before) visit(before, [...path, service.name]);
+    }
+    out.push(service);
+  };
+  for (const service of services) visit(service, []);
+  return out;
+}

@@ -1,0 +1,83 @@
+import type { Failure } from '../model/failure.ts';
+import type { Plan } from '../model/plan.ts';
+import type { Shown, ShownStep, ShownTask } from '../engine/show.ts';
+import { paintWith, type Paint } from './colors.ts';
+import { explainFailure } from './explain.ts';
+
+const MARKS = { certain: ' ', conditional: '?', repeated: '*' } as const;
+
+/** Words for effects that people should not overlook. */
+const STYLE = { reads: 'dim', derives: 'dim', changes: 'yellow', collects: 'yellow', irreversible: 'red' } as const;
+
+/** The columns that effects take: `irreversible` is the longest. */
+const EFFECT_WIDTH = 12;
+
+const LEGEND =
+  '? only if what is asked before says so · * as often as needed · ‹…› known when it runs · ↩ how it is put back';
+
+/** A shown plan for people: grouped by task, the undo of each change once beneath its last step, the legend once. */
+export function shownText(plan: Plan, shown: Shown, color: boolean): string {
+  const paint = paintWith(color);
+  const steps = shown.tasks.flatMap((task) => task.steps);
+  const width = Math.max(0, ...steps.map(({ place }) => place.length));
+  return [
+    ...shown.tasks.flatMap((task) => taskLines(task, width, paint)),
+    ...(shown.refusal === null ? [] : refusalLines(shown.refusal, paint)),
+    ...(steps.length === 0 ? [] : ['', paint('dim', LEGEND)]),
+    `${counted(steps.length, 'step')}, nothing performed · plan ${plan.digest.slice(0, 12)}`,
+    '',
+  ].join('\n');
+}
+
+/** The same as the contract's JSON lines, for programs. */
+export function shownJson(plan: Plan, shown: Shown): string {
+  const steps = shown.tasks.flatMap((task) => task.steps);
+  const lines = steps.map(({ id, task, kind, place, effect, certainty, parent, line, undo }) => ({
+    type: 'step',
+    id,
+    task,
+    kind,
+    place,
+    effect,
+    certainty,
+    parent,
+    line,
+    undo,
+  }));
+  return [...lines, { type: 'plan', digest: plan.digest, steps: steps.length }]
+    .map((line) => `${JSON.stringify(line)}\n`)
+    .join('');
+}
+
+function taskLines({ task, state, reason, steps }: ShownTask, width: number, paint: Paint): string[] {
+  const why = reason === '' ? '' : ` (${reason})`;
+  const title = paint('bold', task) + (state === 'runs' ? paint('dim', why) : paint('dim', ` ${state}${why}`));
+  return [
+    title,
+    ...steps.flatMap((step, index) => [stepRow(step, width, paint), ...undoRows(step, steps[index + 1], width, paint)]),
+  ];
+}
+
+function stepRow({ certainty, effect, place, line }: ShownStep, width: number, paint: Paint): string {
+  // The line names effect and place itself, so that it stands alone elsewhere; here they are columns.
+  const text = line.startsWith(`${effect} ${place}: `) ? line.slice(effect.length + place.length + 3) : line;
+  return `${MARKS[certainty]} ${paint(STYLE[effect], effect.padEnd(EFFECT_WIDTH))} ${place.padEnd(width)}  ${text}`;
+}
+
+/** Steps of one change share their undo, which is shown once, after the last of them. */
+function undoRows(step: ShownStep, next: ShownStep | undefined, width: number, paint: Paint): string[] {
+  const same =
+    next !== undefined &&
+    next.parent === step.parent &&
+    next.undo.length > 0 &&
+    next.undo.join('\n') === step.undo.join('\n');
+  if (same) return [];
+  return step.undo.map((line) => `  ${' '.repeat(EFFECT_WIDTH)} ${' '.repeat(width)}  ${paint('dim', `↩ ${line}`)}`);
+}
+
+function refusalLines(failure: Failure, paint: Paint): string[] {
+  const { message, next } = explainFailure(failure);
+  return ['', `${paint('red', 'this would be refused:')} ${message}`, next];
+}
+
+export const counted = (count: number, what: string): string => `${String(count)} ${what}${count === 1 ? '' : 's'}`;

@@ -1,0 +1,178 @@
+import type { Failure } from '../model/failure.ts';
+import { neutral } from './neutral.ts';
+
+/** A failure in words, lower case: what happened and where, and what to try next. */
+export interface Explained {
+  readonly message: string;
+  readonly next: string;
+}
+
+type Of<R extends Failure['reason']> = Extract<Failure, { readonly reason: R }>;
+
+const seconds = (ms: number): string => `${String(Math.round(ms / 100) / 10)} s`;
+
+/** Advice on an error code of the operating system, where there is any better than to look at the path. */
+const ABOUT_CODE: { readonly [code: string]: string } = {
+  EACCES: 'see who owns it and who may write there',
+  EPERM: 'see who owns it and who may write there',
+  ENOSPC: 'make room on that disk (df -h), then run it again',
+  ENOENT: 'see whether it is there; a task that makes it may be missing among the needs',
+  EROFS: 'the file system is read-only: see the kernel log (dmesg) for why',
+  EMFILE: 'too many open files: raise ulimit -n, or run fewer tasks at once with -j',
+};
+
+const ABOUT_CONNECTION: { readonly [code: string]: string } = {
+  ECONNREFUSED: 'nothing listens there: see whether the device is up and sshd runs',
+  ETIMEDOUT: 'no answer: see whether the device is up and on this network',
+  EHOSTUNREACH: 'see whether the device is up and on this network',
+  ENETUNREACH: 'see whether this machine is on a network',
+  ENOTFOUND: 'the name is unknown: see X_HOST in "config"',
+  EAI_AGAIN: 'names cannot be resolved now: see whether this machine is on a network',
+};
+
+/** The one place where a failure becomes words. */
+export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => Explained } = {
+  'exit-non-zero': ({ command, exitCode }) => ({
+    message: `${command} ended with status ${String(exitCode)}`,
+    next: 'its output above says why',
+  }),
+  'killed-by-signal': ({ command, signal }) => ({
+    message: `${command} was killed by ${signal}`,
+    next:
+      signal === 'SIGKILL'
+        ? 'often memory ran out: see the kernel log (dmesg), and run fewer tasks at once with -j'
+        : 'see who sent the signal, then run it again',
+  }),
+  'command-not-found': ({ command }) => ({
+    message: `there is no command ${command}`,
+    next: `install it, or see whether PATH holds its folder: command -v ${command}`,
+  }),
+  'timed-out': ({ what, timeoutMs }) => ({
+    message: `${what} was not done within ${seconds(timeoutMs)}`,
+    next: 'its output above shows how far it came; a slow machine may need a longer timeoutMs',
+  }),
+  'not-in-time': ({ what, timeoutMs, last }) => ({
+    message: `it did not come about within ${seconds(timeoutMs)} that ${what}${last === '' ? '' : `; last seen: ${last}`}`,
+    next: 'see the log of what was waited for',
+  }),
+  'unexpected-value': ({ what, at, expected, actual }) => ({
+    message: `${what} answered something else: ${at === '' ? 'it' : at} should be ${expected}, not ${actual}`,
+    next: 'run that command by hand to see its answer',
+  }),
+  refused: ({ message }) => ({ message, next: 'nothing was changed by this; put that right, then run it again' }),
+  'not-confirmed': ({ what }) => ({
+    message: `not confirmed: ${what}`,
+    next: `in a terminal answer the question; otherwise add --yes, or --confirm with the name`,
+  }),
+  cancelled: ({ signal }) => ({
+    message: `stopped by ${signal}`,
+    next: 'what had been changed was put back; run it again when you like',
+  }),
+  'service-ended': ({ service, exitCode }) => ({
+    message: `the service ${service} ended${exitCode === null ? '' : ` with status ${String(exitCode)}`} though it should keep running`,
+    next: 'its output above says why',
+  }),
+  'port-in-use': ({ port, service }) => ({
+    message: `port ${String(port)}, which ${service} needs, is taken`,
+    next: `see who has it: ss -ltnp 'sport = :${String(port)}'`,
+  }),
+  'file-system': ({ code, path, operation }) => ({
+    message: `${operation} ${path}: ${code}`,
+    next: ABOUT_CODE[code] ?? `look at it: ls -la ${path}`,
+  }),
+  'checksum-mismatch': ({ path, expected, actual }) => ({
+    message: `${path} is not what it should be: sha256 ${actual.slice(0, 12)}, not ${expected.slice(0, 12)}`,
+    next: 'it was not used; run it again, and if it stays so, the copy at its source is damaged',
+  }),
+  unreachable: ({ place, address, code }) => ({
+    message: `${place} (${address}) cannot be reached: ${code}`,
+    next: ABOUT_CONNECTION[code] ?? `try: ssh ${hostOf(address)} true`,
+  }),
+  'host-key': ({ place, address, state, fingerprint }) => hostKey(place, address, state, fingerprint),
+  authentication: ({ place, address, user }) => ({
+    message: `${place} (${address}) does not let ${user} in`,
+    next: `see the key: "config" shows X_KEY and X_USER; try: ssh ${user}@${hostOf(address)} true`,
+  }),
+  'connection-lost': ({ place, doing }) => ({
+    message: `the connection to ${place} was lost while ${doing}`,
+    next: `see what is there now: status; then run it again`,
+  }),
+  'no-python': ({ place, found }) => ({
+    message: `${place} needs Python 3.8 or newer${found === null ? ', and has none' : `, and has ${found}`}`,
+    next: 'install python3 there, or put it on the PATH that ssh sees',
+  }),
+  'lock-held': ({ place, name, holder }) => ({
+    message: `another run holds the lock ${name} on ${place}: ${holderOf(holder)}`,
+    next: 'wait until it is done; "status" shows it',
+  }),
+  'device-refused': ({ place, code, detail }) => ({
+    message: `${place} refused (${code})${detail === '' ? '' : `: ${detail}`}`,
+    next: 'see what is there now: status',
+  }),
+  'missing-secret': ({ name, where }) => ({
+    message: `the secret ${name} is not set: ${where}`,
+    next: `set it there; "config" shows every setting's source`,
+  }),
+  'approval-stale': ({ step, approved, now }) => ({
+    message: `what was approved is not what would run now: ${step} was "${approved}", and is "${now}"`,
+    next: 'plan again with --dry-run --out, look at it, and apply that',
+  }),
+  'output-missing': ({ task, path }) => ({
+    message: `${task} ended well, but did not make ${path}, which it declares`,
+    next: 'correct its outputs, or what makes them',
+  }),
+  'cut-off': () => ({ message: 'the runner died here, without a word', next: 'see what is left to do: recover' }),
+  broken: ({ message }) => ({
+    message: `a defect: ${message}`,
+    next: 'that should not happen: please report it with the command and this message',
+  }),
+};
+
+/** The words for any failure. */
+export function explainFailure(failure: Failure): Explained {
+  return (explain[failure.reason] as (failure: Failure) => Explained)(failure);
+}
+
+/** A failure's message in lines that are safe to print: a device's holds what a service wrote last. */
+export const messageLines = (failure: Failure): readonly string[] =>
+  explainFailure(failure)
+    .message.split('\n')
+    .map((line) => neutral(line, false));
+
+/** The last lines that the failed command or service printed, where there was one. */
+export const tailOf = (failure: Failure): readonly string[] => ('tail' in failure ? failure.tail : []);
+
+/** A device names the holder of a lock as JSON (docs/agent.md, `state/lock-NAME`), this machine in words. */
+function holderOf(text: string): string {
+  try {
+    const { run, client, since } = JSON.parse(text) as { readonly [field: string]: unknown };
+    return `run ${String(run)} of ${String(client)}, since ${String(since)}`;
+  } catch {
+    return text;
+  }
+}
+
+const hostOf = (address: string): string => address.replace(/:\d+$/, '');
+
+function hostKey(
+  place: string,
+  address: string,
+  state: 'unknown' | 'changed' | 'revoked',
+  fingerprint: string,
+): Explained {
+  const message = `the host key of ${place} (${address}) is ${state}: ${fingerprint}`;
+  switch (state) {
+    case 'unknown':
+      return {
+        message,
+        next: `compare it with what the device shows on its own screen (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: ssh ${hostOf(address)} true`,
+      };
+    case 'changed':
+      return {
+        message,
+        next: `someone may stand in between; only if the device was set up anew: ssh-keygen -R ${hostOf(address)}`,
+      };
+    case 'revoked':
+      return { message, next: 'do not connect: this key was declared invalid in known_hosts' };
+  }
+}

@@ -1,0 +1,67 @@
+import type { RunEvent } from '../model/event.ts';
+import type { Failure } from '../model/failure.ts';
+import type { Plan } from '../model/plan.ts';
+import type { StepId } from '../model/ref.ts';
+import { HERE, itemsIn } from '../model/step.ts';
+import { paintWith } from './colors.ts';
+import { messageLines } from './explain.ts';
+import { duration, epilogue, Outcomes } from './outcome.ts';
+import type { Reporter, Write } from './reporter.ts';
+
+/** For pipes and logs: every line as it comes, behind the name of its task; what failed stands last and whole. */
+export function plainReporter(write: Write, color: boolean, plan: Plan): Reporter {
+  const outcomes = new Outcomes(color);
+  const paint = paintWith(color);
+  const services = servicesHere(plan);
+  const names = [...plan.nodes.map(({ id }) => id), ...services.values()];
+  const width = Math.min(24, Math.max(0, ...names.map((name) => name.length)));
+  /** The task that printed last, as long as no other has printed since its step began: its output needs no repetition. */
+  let whole: string | null = null;
+  const line = (task: string, text: string): void => {
+    whole = whole === task ? task : null;
+    write(`${paint('cyan', task.padEnd(width))} ${paint('dim', '│')} ${text}\n`);
+  };
+
+  const failed = (task: string, what: string, failure: Failure): void => {
+    const [message = '', ...more] = messageLines(failure);
+    line(task, paint('red', `${what}: ${message}`));
+    for (const text of more) line(task, `  ${text}`);
+  };
+
+  const tell = (event: RunEvent, output: readonly string[]): void => {
+    if ('id' in event) for (const one of output) line(services.get(event.id) ?? outcomes.taskOf(event.id), `  ${one}`);
+    switch (event.type) {
+      case 'step-started':
+        whole = event.task;
+        return line(event.task, event.line);
+      case 'step-failed':
+        return failed(outcomes.taskOf(event.id), 'failed', event.failure);
+      case 'step-undone':
+        return line(outcomes.taskOf(event.id), `↩ ${event.line}`);
+      case 'undo-failed':
+        return failed(outcomes.taskOf(event.id), 'not put back', event.failure);
+      case 'task-retried':
+        return line(event.task, 'again');
+      case 'task-finished':
+        if (event.outcome === 'fresh') return line(event.task, paint('dim', 'fresh'));
+        return line(event.task, `${event.outcome} · ${duration(event.durationMs)}`);
+      case 'run-finished':
+        return epilogue(outcomes, plan, { color, alreadyShown: whole }).forEach((text) => write(`${text}\n`));
+      default:
+    }
+  };
+
+  return {
+    event: (event) => tell(event, outcomes.add(event, 0)),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Services that are started `here`, by the step that starts them: they all print while one task holds them. */
+function servicesHere(plan: Plan): ReadonlyMap<StepId, string> {
+  const items = plan.nodes.flatMap(({ body }) => [...itemsIn(body)]);
+  const starts = items.flatMap((item) =>
+    item.type === 'step' && item.kind === 'service' && item.place === HERE ? [item] : [],
+  );
+  return new Map(starts.flatMap(({ id, args: { name } }) => (typeof name === 'string' ? [[id, name] as const] : [])));
+}

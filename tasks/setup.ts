@@ -1,0 +1,51 @@
+import { task } from '../lib/index.ts';
+import { PLATFORM, PYTHON } from './platform.ts';
+
+const VENV = `${PLATFORM}/backend/.venv`;
+
+/** A Python environment with the platform's development requirements, hashes checked, nothing built. */
+export const setupBackend = task('setup:backend', {
+  summary: "Make the backend's Python environment.",
+  inputs: [`${PLATFORM}/backend/requirements*.txt`],
+  outputs: [`${VENV}/**`],
+  timeoutMs: 600_000,
+  steps(p) {
+    p.run(['python3', '-m', 'venv', '--clear', VENV], { effect: 'derives' });
+    p.run(
+      [
+        PYTHON,
+        '-m',
+        'pip',
+        'install',
+        '--quiet',
+        '--require-hashes',
+        '--only-binary=:all:',
+        '-r',
+        `${PLATFORM}/backend/requirements-dev.txt`,
+      ],
+      {
+        effect: 'derives',
+        retries: { times: 2, backoffMs: 2_000 },
+      },
+    );
+  },
+});
+
+export const setupFrontend = task('setup:frontend', {
+  summary: "Install the frontend's packages.",
+  inputs: [`${PLATFORM}/frontend/package.json`, `${PLATFORM}/frontend/package-lock.json`],
+  outputs: [`${PLATFORM}/frontend/node_modules/.package-lock.json`],
+  timeoutMs: 600_000,
+  steps(p) {
+    p.run(['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+      cwd: `${PLATFORM}/frontend`,
+      effect: 'derives',
+      retries: { times: 2, backoffMs: 2_000 },
+    });
+  },
+});
+
+export const setup = task('setup', {
+  summary: 'Make everything that development needs: Python environment and packages.',
+  needs: { backend: setupBackend(), frontend: setupFrontend() },
+});

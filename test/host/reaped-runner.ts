@@ -1,0 +1,32 @@
+import { CancelSource } from '../../lib/engine/cancel.ts';
+import { openLedger } from '../../lib/host/ledger.ts';
+import { createMask } from '../../lib/host/mask.ts';
+import { startProcess } from '../../lib/host/process.ts';
+import { enterScope } from '../../lib/host/scope.ts';
+import { takeLock } from '../../lib/host/lock.ts';
+
+/** A runner that is killed: at once after a spawn, before the ledger has the pid (`gap`), or when told. */
+const [dir = '', how] = process.argv.slice(2);
+const ledger = openLedger(dir, 'r1');
+const script =
+  'trap "" TERM HUP; sh -c "trap \'\' TERM; echo \\$\\$ > inner; while :; do sleep 0.1; done" & echo $$ > pid; while :; do sleep 0.1; done';
+takeLock(dir, 'held', 'r1');
+enterScope({ kind: 'scratch', place: 'here', name: 's' }, { slipwayDir: dir, run: 'r1', ledger });
+startProcess(
+  {
+    argv: ['sh', '-c', script],
+    cwd: dir,
+    env: { PATH: process.env['PATH'] ?? '' },
+    stdin: 'none',
+    capture: false,
+    logFile: `${dir}/log`,
+  },
+  {
+    cancel: new CancelSource(),
+    mask: createMask([]),
+    output: () => undefined,
+    graceMs: 60_000,
+    ledger: how === 'gap' ? { ...ledger, spawned: () => process.kill(process.pid, 'SIGKILL') } : ledger,
+  },
+);
+setInterval(() => undefined, 1000);

@@ -1,0 +1,83 @@
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Hello, ROOT } from './hello.ts';
+import { ended, must } from './strangers.ts';
+
+/** The majors beside the one that runs these tests. */
+const MAJORS = [22, 24, 26];
+
+/** npm's packages of Node's binaries; they are what the package `node` installs by a script. */
+const PACKAGE = `node${process.platform === 'darwin' && process.arch === 'arm64' ? '-bin' : ''}-${process.platform}-${process.arch}`;
+const CACHE = join(tmpdir(), 'slipway-nodes');
+
+/** The Node of a major version, installed once per machine. Fails with the version's name. */
+async function nodeOf(major: number): Promise<string> {
+  const folder = join(CACHE, String(major));
+  const node = join(folder, 'node_modules', PACKAGE, 'bin/node');
+  if (!existsSync(node)) {
+    mkdirSync(CACHE, { recursive: true });
+    const fresh = mkdtempSync(join(CACHE, 'new-'));
+    const args = [
+      'install',
+      '--prefix',
+      fresh,
+      '--ignore-scripts',
+      '--prefer-offline',
+      '--no-audit',
+      '--no-fund',
+      `${PACKAGE}@${String(major)}`,
+    ];
+    const { status, stderr } = await ended('npm', args, fresh);
+    if (status !== 0) throw new Error(`Node ${String(major)} could not be installed:\n${stderr}`);
+    // Whole or not at all: another test run may be about to do the same.
+    if (!existsSync(folder)) renameSync(fresh, folder);
+    else rmSync(fresh, { recursive: true, force: true });
+  }
+  const version = await must(node, ['--version'], CACHE);
+  if (!version.startsWith(`v${String(major)}.`)) throw new Error(`Node ${String(major)} says that it is ${version}`);
+  return node;
+}
+
+describe.each(MAJORS)('Node %i', (major) => {
+  const hello = new Hello();
+  let node = '';
+  beforeAll(async () => {
+    node = await nodeOf(major);
+  }, 120_000);
+  afterAll(async () => {
+    await hello.slipway(['rehearsal', 'stop']);
+    hello.remove();
+  });
+
+  test('lists and plans as this one does', async () => {
+    for (const args of [
+      ['--list', '--json'],
+      ['deploy', '--dry-run'],
+    ]) {
+      const here = await hello.slipway(args);
+      expect(here.status).toBe(0);
+      expect(await hello.slipway(args, node)).toEqual(here);
+    }
+  });
+
+  test('builds, deploys to the rehearsal device, and finds the build fresh', async () => {
+    expect(await hello.slipway(['deploy'], node)).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(
+        /^rehearsal: release [0-9a-f]{16} is current \(confirmed\), web running at /m,
+      ) as string,
+    });
+    expect(await hello.slipway(['build'], node)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^build │ fresh$/m) as string,
+    });
+    expect(await hello.slipway(['rehearsal', 'stop'], node)).toMatchObject({ status: 0 });
+  });
+
+  test('strips the types of the sources itself', async () => {
+    const under = await must(process.execPath, ['--import', 'tsx', 'tasks.ts', '--list'], ROOT);
+    expect(await must(node, ['tasks.ts', '--list'], ROOT)).toBe(under);
+  });
+});

@@ -1,0 +1,251 @@
+import { expect, test } from 'vitest';
+import type { ShownStep } from '../../lib/engine/show.ts';
+import type { RunEvent } from '../../lib/model/event.ts';
+import type { Plan } from '../../lib/model/plan.ts';
+import { wantsColor } from '../../lib/report/colors.ts';
+import { shownJson, shownText } from '../../lib/report/dry-run.ts';
+import { explain, explainFailure } from '../../lib/report/explain.ts';
+import { jsonReporter } from '../../lib/report/json.ts';
+import { Lines, neutral } from '../../lib/report/neutral.ts';
+import { plainReporter } from '../../lib/report/plain.ts';
+
+const node = (id: string, params = {}): object => ({
+  id,
+  task: id.replace(/\(.*/, ''),
+  params,
+  needs: [],
+  body: { items: [], result: null },
+});
+const plan = {
+  version: 1,
+  goals: ['deploy'],
+  digest: 'd'.repeat(64),
+  nodes: [node('build(for=jetson)', { for: 'jetson', fast: false }), node('deploy')],
+} as unknown as Plan;
+
+function played(events: readonly RunEvent[]): string {
+  let out = '';
+  const reporter = plainReporter((text) => (out += text), false, plan);
+  for (const event of events) reporter.event(event);
+  return out;
+}
+
+const start = (id: string, task: string): RunEvent => ({
+  type: 'step-started',
+  id,
+  task,
+  place: 'here',
+  effect: 'derives',
+  line: `derives here: make ${task}`,
+});
+const failure = { reason: 'exit-non-zero', command: 'make', exitCode: 2, tail: [] } as const;
+const build = 'build(for=jetson)';
+
+test('plain: a message of several lines, from a device, steers no terminal', () => {
+  const refused = {
+    reason: 'device-refused',
+    place: 'board',
+    code: 'service-ended',
+    detail: 'web ended\nno \x1b[2Jconfiguration',
+  } as const;
+  const text = played([
+    { type: 'task-started', task: 'deploy' },
+    start('deploy/1', 'deploy'),
+    { type: 'step-failed', id: 'deploy/1', failure: refused },
+    { type: 'task-finished', task: 'deploy', outcome: 'failed', durationMs: 100, failure: refused },
+    { type: 'run-finished', run: 'r', outcome: 'failed', status: 1, durationMs: 100 },
+  ]);
+  expect(text).toContain(
+    'deploy            │ failed: board refused (service-ended): web ended\ndeploy            │   no configuration\n',
+  );
+  expect(text).toContain(
+    'deploy failed: board refused (service-ended): web ended\n  no configuration\n  see what is there now: status\n',
+  );
+});
+
+test('plain: lines behind their task; what failed is told last and whole, with the command that runs only it', () => {
+  const text = played([
+    { type: 'task-started', task: build },
+    start(`${build}/1`, build),
+    { type: 'step-output', id: `${build}/1`, stream: 'stdout', text: 'one\ntw' },
+    { type: 'task-started', task: 'deploy' },
+    start('deploy/1', 'deploy'),
+    { type: 'step-output', id: `${build}/1`, stream: 'stdout', text: 'o\x1b[2J\n\x1b[31mthree' },
+    { type: 'step-failed', id: `${build}/1`, failure },
+    { type: 'step-undone', id: 'deploy/1', line: 'changes here: put back x' },
+    { type: 'task-finished', task: build, outcome: 'failed', durationMs: 1200, failure },
+    { type: 'task-finished', task: 'deploy', outcome: 'cancelled', durationMs: 100 },
+    { type: 'run-finished', run: 'r', outcome: 'failed', status: 1, durationMs: 65_000 },
+  ]);
+  expect(text).toBe(`build(for=jetson) │ derives here: make build(for=jetson)
+build(for=jetson) │   one
+deploy            │ derives here: make deploy
+build(for=jetson) │   two
+build(for=jetson) │   three
+build(for=jetson) │ failed: make ended with status 2
+deploy            │ ↩ changes here: put back x
+build(for=jetson) │ failed · 1.2 s
+deploy            │ cancelled · 0.1 s
+── output of build(for=jetson) ──
+one
+two
+three
+──
+build(for=jetson) failed: make ended with status 2
+  its output above says why
+  only this task again: npm run task build -- --for jetson
+put back: 1 step
+1 failed · 1 cancelled · 1 min 5 s
+`);
+});
+
+test('plain: output that nothing stands between is not told twice; what was not put back is', () => {
+  const text = played([
+    { type: 'task-started', task: 'deploy' },
+    start('deploy/1', 'deploy'),
+    { type: 'step-output', id: 'deploy/1', stream: 'stderr', text: 'no\n' },
+    { type: 'step-failed', id: 'deploy/1', failure },
+    { type: 'undo-failed', id: 'deploy/1', failure: { reason: 'connection-lost', place: 'jetson', doing: 'undoing' } },
+    { type: 'task-finished', task: 'deploy', outcome: 'failed', durationMs: 5, failure },
+    { type: 'run-finished', run: 'r', outcome: 'not-put-back', status: 4, durationMs: 5 },
+  ]);
+  expect(text.match(/ no\n/g)).toHaveLength(1);
+  expect(text).toContain(
+    'NOT PUT BACK: deploy/1: the connection to jetson was lost while undoing; finish it with: recover\n1 failed · 1 not run · 0.0 s\n',
+  );
+});
+
+test('json: one line for each event of the contract, no other', () => {
+  const lines: string[] = [];
+  const reporter = jsonReporter((text) => lines.push(text));
+  const finished: RunEvent = { type: 'task-finished', task: 'a', outcome: 'fresh', durationMs: 1 };
+  for (const event of [{ type: 'run-resumed', run: 'r', pid: 1 } as const, finished]) reporter.event(event);
+  expect(lines).toEqual([`${JSON.stringify(finished)}\n`]);
+});
+
+const step = (id: string, more: Partial<ShownStep>): ShownStep => ({
+  id,
+  task: 'deploy',
+  kind: 'link',
+  place: 'jetson',
+  effect: 'changes',
+  certainty: 'certain',
+  parent: 'deploy/2',
+  line: `changes jetson: link ${id}`,
+  undo: ['changes jetson: link back'],
+  ...more,
+});
+const shown = {
+  tasks: [
+    { task: 'build', state: 'fresh', reason: 'nothing changed', steps: [] },
+    {
+      task: 'deploy',
+      state: 'runs',
+      reason: '',
+      steps: [
+        step('deploy/1', {
+          effect: 'reads',
+          place: 'here',
+          line: 'reads here: ls',
+          undo: [],
+          parent: null,
+          certainty: 'repeated',
+        }),
+        step('deploy/2.1', { certainty: 'conditional' }),
+        step('deploy/2.2', {}),
+      ],
+    },
+  ],
+  refusal: null,
+  facts: null,
+} as never;
+
+test('a dry run for people: marks, columns, each undo once, the legend once', () => {
+  expect(shownText(plan, shown, false)).toBe(`build fresh (nothing changed)
+deploy
+* reads        here    ls
+? changes      jetson  link deploy/2.1
+  changes      jetson  link deploy/2.2
+                       ↩ changes jetson: link back
+
+? only if what is asked before says so · * as often as needed · ‹…› known when it runs · ↩ how it is put back
+3 steps, nothing performed · plan dddddddddddd
+`);
+});
+
+test('a dry run for programs: the contract’s lines', () => {
+  const lines = shownJson(plan, shown)
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as object);
+  expect(Object.keys(lines[0] ?? {})).toEqual([
+    'type',
+    'id',
+    'task',
+    'kind',
+    'place',
+    'effect',
+    'certainty',
+    'parent',
+    'line',
+    'undo',
+  ]);
+  expect(lines.at(-1)).toEqual({ type: 'plan', digest: plan.digest, steps: 3 });
+});
+
+test.each([
+  ['\x1b[31mred\x1b[0m', 'red', '\x1b[31mred\x1b[0m'],
+  ['\x1b[31mred', 'red', '\x1b[31mred\x1b[0m'],
+  ['a\x1b[2Jb\x1b[1;1Hc\x1b]0;title\x07d\x1b]52;c;eA==\x1b\\e\x1bcf', 'abcdef', 'abcdef'],
+  ['10%\r20%\r', '20%', '20%'],
+  ['a\x07\x08b\u202ec\u009b2Jd\te', 'abcd\te', 'abcd\te'],
+  ['cut \x1b[3', 'cut ', 'cut '],
+])('%j cannot steer the terminal', (raw, plain, colored) => {
+  expect(neutral(raw, false)).toBe(plain);
+  expect(neutral(raw, true)).toBe(colored);
+});
+
+test('lines are put together from pieces, and never grow without end', () => {
+  const lines = new Lines();
+  expect(lines.add('a', 'x\ny')).toEqual(['x']);
+  expect(lines.add('b', 'z\n')).toEqual(['z']);
+  expect(lines.end('a')).toEqual(['y']);
+  expect(lines.add('a', 'x'.repeat(20_000))).toHaveLength(1);
+});
+
+test('every failure is told in lower case, with what to try next', () => {
+  expect(explainFailure({ reason: 'file-system', code: 'ENOSPC', path: 'a', operation: 'write' })).toEqual({
+    message: 'write a: ENOSPC',
+    next: 'make room on that disk (df -h), then run it again',
+  });
+  expect(explainFailure({ reason: 'unreachable', place: 'jetson', address: 'h:22', code: 'X' }).next).toBe(
+    'try: ssh h true',
+  );
+  for (const words of Object.values(explain)) {
+    const { message, next } = words({
+      tail: [],
+      what: 'it',
+      last: '',
+      message: 'it',
+      actual: '',
+      expected: '',
+      address: '',
+      holder: 'a run',
+      state: 'changed',
+    } as never);
+    expect(`${message}|${next}`).toMatch(/^[^A-Z].*\|[^A-Z].+/);
+  }
+});
+
+test.each([
+  [true, {}, true, true],
+  [true, {}, false, false],
+  [false, { FORCE_COLOR: '1' }, true, false],
+  [true, { NO_COLOR: '1', FORCE_COLOR: '1' }, true, false],
+  [true, { NO_COLOR: '' }, true, true],
+  [true, { FORCE_COLOR: '1' }, false, true],
+  [true, { FORCE_COLOR: '0' }, true, false],
+  [true, { TERM: 'dumb' }, true, false],
+])('colours: asked %s, %o, terminal %s', (asked, env, terminal, expected) => {
+  expect(wantsColor(asked, env, terminal)).toBe(expected);
+});
