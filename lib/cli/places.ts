@@ -6,7 +6,7 @@ import { secretsFor } from '../config/secrets.ts';
 import type { DevicePerformer } from '../device/performer.ts';
 import { settleRefs } from '../engine/facts.ts';
 import { createHostPerformer, type HostPerformer } from '../host/performer.ts';
-import { createMask } from '../host/mask.ts';
+import { createMask, type Mask } from '../host/mask.ts';
 import type { Known } from '../model/fact.ts';
 import { unknown } from '../model/fact.ts';
 import { StepFailed, type Failure } from '../model/failure.ts';
@@ -35,6 +35,9 @@ export interface Places extends LivePerformer {
   mask(text: string): string;
   close(): Promise<void>;
 }
+
+/** A shorter secret is found in too many values by chance, in characters. */
+const MIN_TELLING = 8;
 
 /** One side of the router: a performer, and the secrets that it may resolve. */
 interface Side {
@@ -95,7 +98,11 @@ async function perform(
   if (missing !== null)
     return { ok: false, failure: { reason: 'missing-secret', name: missing, where: `.env.${step.place}` } };
   const resolved = { ...step, args } as unknown as Step;
-  if (step.place === HERE) return plainly(step, await side.performer.perform(resolved, performing));
+  const telling = [...side.secrets.values(), ...options.paramSecrets.values()].filter(
+    (value) => value.length >= MIN_TELLING,
+  );
+  if (step.place === HERE)
+    return plainly(step, await side.performer.perform(resolved, performing), createMask(telling));
   const mask = createMask([...side.secrets.values(), ...options.paramSecrets.values()]);
   const streams = { stdout: mask.stream(), stderr: mask.stream() };
   const performed = await side.performer.perform(resolved, {
@@ -107,18 +114,24 @@ async function perform(
     if (rest !== '') performing.output(stream, rest);
   }
   return performed.ok
-    ? plainly(step, performed)
+    ? plainly(step, performed, createMask(telling))
     : { ok: false, failure: JSON.parse(mask.text(JSON.stringify(performed.failure))) as Failure };
 }
 
-/** A value from outside that looks like a ref or a secret would be taken for one further on. */
-function plainly(step: Step, performed: Performed<Known>): Performed<Known> {
-  const odd = performed.ok ? markIn(performed.fact.value) : null;
-  if (odd === null) return performed;
-  return {
-    ok: false,
-    failure: { reason: 'unexpected-value', what: step.id, at: odd, expected: 'no key that begins with $', actual: odd },
-  };
+/** A value from outside must not look like a ref or a secret, which would be taken for one further on, nor hold a secret. */
+function plainly(step: Step, performed: Performed<Known>, mask: Mask): Performed<Known> {
+  if (!performed.ok) return performed;
+  const odd = markIn(performed.fact.value);
+  if (odd !== null) return unexpected(step, odd, 'no key that begins with $', odd);
+  const text = JSON.stringify(performed.fact.value);
+  // A value is journaled as it is: masked, it would be another one when a run is recovered.
+  return mask.text(text) === text
+    ? performed
+    : unexpected(step, '', 'a value without a secret in it', 'one that shows it');
+}
+
+function unexpected(step: Step, at: string, expected: string, actual: string): Performed<Known> {
+  return { ok: false, failure: { reason: 'unexpected-value', what: step.id, at, expected, actual } };
 }
 
 function markIn(value: Json): string | null {

@@ -1348,7 +1348,16 @@ def is_intact(session, record, table):
         return False
     if tree_digest(tree_of(session, record['id'])) != record.get('tree'):
         return False
+    if not at_public_port(session, record['manifest'], table):
+        return False
     return not health_problems(session, record['id'], record['manifest'], table)
+
+
+def at_public_port(session, manifest, table):
+    """Whether what is shown to the world is where the client wants it now."""
+    names = [one['name'] for one in services_of(manifest) if one.get('listens') == 'public']
+    ports = [table.records[name]['port'] for name in names if name in table.records]
+    return session.public_port is None or all(port == session.public_port for port in ports)
 
 
 def service_states(session, manifest, table):

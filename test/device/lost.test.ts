@@ -54,7 +54,7 @@ describe.skipIf(missingTools !== null)(
       await loseAndUndo(() => {
         for (const pid of sshd.sessions()) process.kill(pid, 'SIGSTOP');
       });
-      for (const pid of sshd.sessions()) process.kill(pid, 'SIGKILL');
+      sshd.cut();
     });
 
     test('without a lock the next step connects again', async () => {

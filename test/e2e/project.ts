@@ -215,7 +215,7 @@ export class Project {
     await Promise.allSettled([...this.#running].map(({ ended }) => ended));
     rmSync(this.path('.env'), { recursive: true, force: true });
     // What a board runs no verb of ours ends.
-    for (const pid of this.#services()) process.kill(pid, 'SIGTERM');
+    for (const pid of this.#services()) endIfThere(pid);
     const stopped = await this.run(['rehearsal', 'stop']);
     if (stopped.status !== 0) throw new Error(`rehearsal stop: ${JSON.stringify(stopped)}`);
     await this.nothingIsLeft();
@@ -270,5 +270,14 @@ function readMaybe(path: string): string {
     return readFileSync(path, 'utf8');
   } catch {
     return '';
+  }
+}
+
+/** It may have ended by itself meanwhile. */
+function endIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
