@@ -14,7 +14,7 @@ import { stepLine } from '../report/line.ts';
 import type { Context } from './context.ts';
 import { variableOf } from './context.ts';
 import { devicesOf } from './devices.ts';
-import { STATUS } from './exit-status.ts';
+import { STATUS } from '../model/exit-status.ts';
 import { openFreshness } from './freshness-store.ts';
 import type { Goal } from './invocation.ts';
 import { printShown, say, type Manner } from './reporting.ts';

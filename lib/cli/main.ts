@@ -1,6 +1,6 @@
 import { StepFailed, UsageError } from '../model/failure.ts';
 import type { Context } from './context.ts';
-import { STATUS, statusOfFailure } from './exit-status.ts';
+import { STATUS, statusOfFailure } from '../model/exit-status.ts';
 import type { Goal, Invocation } from './invocation.ts';
 import type { Project } from './project.ts';
 

@@ -13,7 +13,7 @@ import { stepLine } from '../report/line.ts';
 import { tellPlaces } from './afterwards.ts';
 import { consented, type Said } from './consent.ts';
 import { refuseMissingSecrets, refuseUnknownDevices, variableOf, type Context } from './context.ts';
-import { STATUS } from './exit-status.ts';
+import { STATUS } from '../model/exit-status.ts';
 import { openFreshness } from './freshness-store.ts';
 import { openDeviceLogs } from './logs.ts';
 import { createPlaces } from './places.ts';

@@ -1,5 +1,4 @@
 import type { DeviceTarget } from '../model/device.ts';
-import { join } from 'node:path';
 import { REHEARSAL, deviceConfig, rehearsalHttpPort } from '../config/device.ts';
 import { lookupFor, type Sources } from '../config/lookup.ts';
 import { secretsFor } from '../config/secrets.ts';
@@ -31,8 +30,6 @@ export interface PlacesOptions extends Folders {
 /** The live performers of all places of a run, each made when it is first needed. */
 export interface Places extends LivePerformer {
   device(name: string): Promise<DevicePerformer>;
-  /** Hides every secret that was resolved so far. */
-  mask(text: string): string;
   close(): Promise<void>;
 }
 
@@ -49,7 +46,7 @@ interface Side {
 export function createPlaces(options: PlacesOptions): Places {
   const host = createHostPerformer({
     ...options,
-    secrets: hereSecrets(options),
+    secrets: options.paramSecrets,
     lookupEnv: (name) => lookupFor(options.sources, null).get(name)?.value,
   });
   const devices = new Map<string, Promise<Device>>();
@@ -59,7 +56,7 @@ export function createPlaces(options: PlacesOptions): Places {
     return opened;
   };
   const sideOf = async (place: Place): Promise<Side> =>
-    place === HERE ? { performer: host, secrets: hereSecrets(options) } : deviceOf(place);
+    place === HERE ? { performer: host, secrets: options.paramSecrets } : deviceOf(place);
   return {
     explores: false,
     perform: (step, performing) => perform(options, sideOf, step, performing),
@@ -73,13 +70,8 @@ export function createPlaces(options: PlacesOptions): Places {
     },
     serviceEnded: (performing) => host.serviceEnded(performing),
     device: async (name) => (await deviceOf(name)).performer,
-    mask: (text) => createMask(options.paramSecrets.values()).text(text),
     close: () => close(host, devices),
   };
-}
-
-function hereSecrets({ paramSecrets }: PlacesOptions): ReadonlyMap<string, string> {
-  return paramSecrets;
 }
 
 async function perform(
@@ -204,6 +196,3 @@ async function close(host: HostPerformer, devices: ReadonlyMap<string, Promise<D
   await Promise.all(opened.flatMap((device) => (device.status === 'fulfilled' ? [device.value.close()] : [])));
   await host.close();
 }
-
-/** The folder of a run's own files. */
-export const runFolder = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run);

@@ -1,6 +1,7 @@
 import { known } from '../model/fact.ts';
 import type { Failure } from '../model/failure.ts';
 import type { RunEvent, RunOutcome, TaskOutcome } from '../model/event.ts';
+import { isRefusal, statusOfRun } from '../model/exit-status.ts';
 import type { Json } from '../model/json.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
 import type { Cancel, Clock, LivePerformer } from '../model/ports.ts';
@@ -13,25 +14,7 @@ import type { Freshness } from './freshness.ts';
 import { schedule, type Capacity, type NodeState } from './schedule.ts';
 import { Walker } from './walk.ts';
 
-/** Exit statuses by outcome; a cancelled run's comes from its signal. */
-const STATUS: { readonly [O in Exclude<RunOutcome, 'cancelled'>]: number } = {
-  done: 0,
-  failed: 1,
-  refused: 3,
-  'not-put-back': 4,
-};
-const SIGNAL_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-
-/** Failures that are somebody's "no" rather than a fault: status 3. */
-const REFUSALS: ReadonlySet<Failure['reason']> = new Set([
-  'refused',
-  'not-confirmed',
-  'host-key',
-  'lock-held',
-  'approval-stale',
-  'missing-secret',
-] as const);
-
+/** What a run is performed with. */
 export interface RunOptions {
   readonly run: string;
   readonly performer: LivePerformer;
@@ -72,7 +55,7 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
     (node) => run.node(node),
   );
   const outcome = run.outcome();
-  const status = outcome === 'cancelled' ? signalStatus(options.cancel.cancelled) : STATUS[outcome];
+  const status = statusOfRun(outcome, options.cancel.cancelled);
   options.emit({
     type: 'run-finished',
     run: options.run,
@@ -81,10 +64,6 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
     durationMs: options.clock.nowMs() - startedMs,
   });
   return status;
-}
-
-function signalStatus(why: Failure | null): number {
-  return why?.reason === 'cancelled' ? SIGNAL_STATUS[why.signal] : 1;
 }
 
 class PlanRun {
@@ -106,7 +85,7 @@ class PlanRun {
     if (this.#stranded) return 'not-put-back';
     if (this.#options.cancel.cancelled?.reason === 'cancelled') return 'cancelled';
     const first = this.#failures[0];
-    return first === undefined ? 'done' : REFUSALS.has(first.reason) ? 'refused' : 'failed';
+    return first === undefined ? 'done' : isRefusal(first) ? 'refused' : 'failed';
   }
 
   async node(node: PlanNode): Promise<NodeState> {
@@ -185,7 +164,7 @@ class PlanRun {
         walker.stranded ||
         walker.settled ||
         this.#options.cancel.cancelled !== null ||
-        REFUSALS.has(failure.reason);
+        isRefusal(failure);
       if (final) return { failure, changed: walker.changed };
       await this.#options.clock.sleep(backoffMs * 2 ** (attempt - 1), this.#options.cancel);
       this.#options.emit({ type: 'task-retried', task: node.id });

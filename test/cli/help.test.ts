@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { STATUS, statusOfFailure, statusOfRun } from '../../lib/cli/exit-status.ts';
+import { STATUS, statusOfFailure, statusOfRun } from '../../lib/model/exit-status.ts';
 import { FLAGS, VERBS } from '../../lib/cli/flags.ts';
 import { helpText, listJson, listText, taskHelp } from '../../lib/cli/help.ts';
 import { npmFlags } from '../../lib/cli/npm-flags.ts';

@@ -4,7 +4,7 @@ import { UsageError } from '../../model/failure.ts';
 import { sameJson } from '../../model/json.ts';
 import { planGoals, type Context } from '../context.ts';
 import { circumstances } from '../dry-run.ts';
-import { STATUS } from '../exit-status.ts';
+import { STATUS } from '../../model/exit-status.ts';
 import type { Goal } from '../invocation.ts';
 import { perform, type PerformOptions } from '../perform.ts';
 import { say } from '../reporting.ts';

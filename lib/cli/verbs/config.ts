@@ -1,6 +1,6 @@
 import { configReport } from '../../config/report.ts';
 import type { Context } from '../context.ts';
-import { STATUS } from '../exit-status.ts';
+import { STATUS } from '../../model/exit-status.ts';
 import { print, type Manner } from '../reporting.ts';
 
 /** Shows each value that is in force and where it comes from; secrets are masked. */

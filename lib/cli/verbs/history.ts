@@ -2,7 +2,7 @@ import { readJournal } from '../../engine/journal.ts';
 import type { RunEvent } from '../../model/event.ts';
 import { messageLines } from '../../report/explain.ts';
 import type { Context } from '../context.ts';
-import { STATUS } from '../exit-status.ts';
+import { STATUS } from '../../model/exit-status.ts';
 import { print, type Manner } from '../reporting.ts';
 import { findRun, readRuns, type KeptRun } from '../runs.ts';
 import { lifeOf } from '../../host/identity.ts';

@@ -2,7 +2,7 @@ import { itemsIn } from '../../model/step.ts';
 import type { Plan, Planned } from '../../model/plan.ts';
 import { reapLeftovers } from '../../host/ledger.ts';
 import type { Context } from '../context.ts';
-import { STATUS } from '../exit-status.ts';
+import { STATUS } from '../../model/exit-status.ts';
 import { resume } from '../perform.ts';
 import { say, type Manner } from '../reporting.ts';
 import { leftovers, readRuns } from '../runs.ts';

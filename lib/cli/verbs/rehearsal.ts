@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { REHEARSAL } from '../../config/device.ts';
 import { explainFailure } from '../../report/explain.ts';
 import type { Context } from '../context.ts';
-import { STATUS } from '../exit-status.ts';
+import { STATUS } from '../../model/exit-status.ts';
 import { createPlaces } from '../places.ts';
 import { say } from '../reporting.ts';
 import { newRunId } from '../runs.ts';

@@ -4,7 +4,7 @@ import { StepFailed } from '../../model/failure.ts';
 import { explainFailure } from '../../report/explain.ts';
 import { addressOf, type DeviceStatus } from '../afterwards.ts';
 import type { Context } from '../context.ts';
-import { STATUS } from '../exit-status.ts';
+import { STATUS } from '../../model/exit-status.ts';
 import { createPlaces } from '../places.ts';
 import { print, say, type Manner } from '../reporting.ts';
 import { newRunId } from '../runs.ts';

@@ -1,5 +1,5 @@
-import type { RunOutcome } from '../model/event.ts';
-import { UsageError, type Failure, type Signal } from '../model/failure.ts';
+import type { RunOutcome } from './event.ts';
+import type { Failure, Signal } from './failure.ts';
 
 /** What the process ends with; make turns every one but `done` into 2. */
 export const STATUS = {
@@ -23,22 +23,22 @@ const BY_SIGNAL: { readonly [S in Signal]: Status } = {
   SIGTERM: STATUS.terminated,
 };
 
-export const statusOfSignal = (signal: Signal): Status => BY_SIGNAL[signal];
+/** Failures that are somebody's "no" rather than a fault. */
+const REFUSALS: ReadonlySet<Failure['reason']> = new Set([
+  'refused',
+  'not-confirmed',
+  'host-key',
+  'lock-held',
+  'approval-stale',
+  'missing-secret',
+] as const);
+
+export const isRefusal = (failure: Failure): boolean => REFUSALS.has(failure.reason);
 
 /** The status of a run that this failure ended, everything having been put back. */
 export function statusOfFailure(failure: Failure): Status {
-  switch (failure.reason) {
-    case 'cancelled':
-      return BY_SIGNAL[failure.signal];
-    case 'refused':
-    case 'not-confirmed':
-    case 'host-key':
-    case 'approval-stale':
-    case 'lock-held':
-      return STATUS.refused;
-    default:
-      return STATUS.failed;
-  }
+  if (failure.reason === 'cancelled') return BY_SIGNAL[failure.signal];
+  return isRefusal(failure) ? STATUS.refused : STATUS.failed;
 }
 
 /** The status of a run. What was not put back outweighs all else; then the failure that ended it decides. */
@@ -55,7 +55,3 @@ export function statusOfRun(outcome: RunOutcome, failure: Failure | null): Statu
       return failure === null ? STATUS.failed : statusOfFailure(failure);
   }
 }
-
-/** The status of what was thrown before or outside a run. */
-export const statusOfThrown = (thrown: unknown): Status =>
-  thrown instanceof UsageError ? STATUS.usage : STATUS.failed;
