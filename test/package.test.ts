@@ -21,7 +21,7 @@ async function checkout(into: string): Promise<void> {
     'dist/removed.js',
     'test/left.js',
     'scripts/device/.slipway/key',
-    'scripts/device/__pycache__/agent.pyc',
+    'scripts/device/agent/__pycache__/00_head.pyc',
   ]) {
     mkdirSync(dirname(join(into, path)), { recursive: true });
     writeFileSync(join(into, path), 'must not be packed');
@@ -126,14 +126,14 @@ test('holds the compiled library, the agent, and nothing else', () => {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
   const expected =
-    /^(dist\/[\w/-]+\.(js|d\.ts)|scripts\/device\/\w+\.py|docs\/agent\.md|(CHANGELOG|README)\.md|LICENSE|package\.json)$/;
+    /^(dist\/[\w/-]+\.(js|d\.ts)|scripts\/device\/(agent\/)?\w+\.py|docs\/agent\.md|(CHANGELOG|README)\.md|LICENSE|package\.json)$/;
   expect(packed.filter((path) => !expected.test(path) || path.includes('removed'))).toEqual([]);
   expect(packed).toEqual(
     expect.arrayContaining([
       'dist/index.js',
       'dist/index.d.ts',
       'dist/cli/bin.js',
-      'scripts/device/agent.py',
+      'scripts/device/agent/00_head.py',
       'scripts/device/bootstrap.py',
       'LICENSE',
       'README.md',

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { REHEARSAL, deviceConfig, rehearsalHttpPort } from '../config/device.ts';
 import { secretsFor } from '../config/secrets.ts';
 import { chooseTarget } from '../config/target.ts';
 import { lookupFor, readSources, type Sources } from '../config/lookup.ts';
+import { agentSource } from '../device/agent.ts';
 import { makePlan, secretOfParam } from '../engine/graph.ts';
 import { sha256 } from '../host/hash.ts';
 import { StepFailed, UsageError } from '../model/failure.ts';
@@ -118,7 +118,7 @@ function secretParams(task: AnyTask, params: Need['params']): readonly (readonly
 
 /** The drivers' own sources, as far as they act on a device: a plan digest covers them. */
 function sourcesDigest(): Json {
-  return { agent: sha256(readFileSync(new URL('../../scripts/device/agent.py', import.meta.url), 'utf8')) };
+  return { agent: agentSource().sha256 };
 }
 
 /** A declared variable's value, as tasks see it. */

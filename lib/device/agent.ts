@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** The agent as it is sent, and the bootstrap that receives it. */
 export interface AgentSource {
@@ -10,20 +10,19 @@ export interface AgentSource {
 
 const SOURCE = new URL('../../scripts/device/', import.meta.url);
 
-let loaded: Promise<AgentSource> | undefined;
+let loaded: AgentSource | undefined;
 
 /** The agent of this version of Slipway, read once. */
-export function agentSource(): Promise<AgentSource> {
+export function agentSource(): AgentSource {
   loaded ??= loadAgent(SOURCE);
   return loaded;
 }
 
-/** Reads an agent from a folder that holds `bootstrap.py` and `agent.py`. */
-export async function loadAgent(folder: URL): Promise<AgentSource> {
-  const [bootstrap, agent] = await Promise.all([
-    readFile(new URL('bootstrap.py', folder), 'utf8'),
-    readFile(new URL('agent.py', folder)),
-  ]);
+/** Reads an agent from a folder that holds `bootstrap.py` and the parts `agent/*.py`, one file on the device. */
+export function loadAgent(folder: URL): AgentSource {
+  const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
+  const agent = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
+  const bootstrap = readFileSync(new URL('bootstrap.py', folder), 'utf8');
   return { bootstrap, agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 

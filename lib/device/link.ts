@@ -118,7 +118,7 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   if (!connected.ok) return connected;
   const { connection } = connected;
   const header = { root: target.root, run, publicPort: target.httpPort, rehearsal: target.rehearsal };
-  const opened = await openSession(connection, header, options.source ?? (await agentSource()), limits, abandon);
+  const opened = await openSession(connection, header, options.source ?? agentSource(), limits, abandon);
   if (opened.ok) return { ok: true, live: { connection, session: opened.session } };
   await connection.close();
   return opened;

@@ -4,7 +4,7 @@ import type { Effect } from '../model/step.ts';
 
 const operation = <S extends Schema, const E extends Effect>(spec: Operation<S, E>): Operation<S, E> => spec;
 
-/** The questions and operations that the device agent answers; `scripts/device/agent.py` carries them out. */
+/** The questions and operations that the device agent answers; the agent in `scripts/device/agent/` carries them out. */
 export const device = {
   /** What the device is: sizes in MB or bytes; `wheelPlatforms` are pip's platform tags, best first. */
   facts: operation({

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished } from 'vitest';
+import { loadAgent } from '../../lib/device/agent.ts';
 
 const device = new URL('../../scripts/device/', import.meta.url);
-export const SOURCE = readFileSync(new URL('agent.py', device));
-export const BOOTSTRAP = readFileSync(new URL('bootstrap.py', device), 'utf8');
+export const { agent: SOURCE, bootstrap: BOOTSTRAP } = loadAgent(device);
 const found = execFileSync(process.env['AGENT_PYTHON'] ?? 'python3', ['-c', 'import sys; print(sys.executable)']);
 /** The interpreter itself: a version manager's shim in front of it would be what `kill` hits. */
 export const PYTHON = found.toString().trim();

@@ -1,0 +1,244 @@
+# ---------------- session
+
+class Message:
+    """One operation that was asked for, and whether it is to end."""
+
+    def __init__(self, data):
+        self.id = data.get('id')
+        self.op = data.get('op')
+        self.args = data['args'] if isinstance(data.get('args'), dict) else {}
+        self.left = data['bytes'] if isinstance(data.get('bytes'), int) else 0
+        self.cancelled = threading.Event()
+        self.signal = 'SIGTERM'
+        self.consumed = threading.Event()
+
+
+class Session:
+    """The connection, the root, and what this agent holds while it lives."""
+
+    def __init__(self, stream, out, header, root):
+        self.stream = stream
+        self.out = out
+        self.root = root
+        self.run = header['run']
+        self.public_port = header.get('publicPort')
+        self.rehearsal = bool(header.get('rehearsal'))
+        self.changing = False
+        self.messages = queue.SimpleQueue()
+        self.pending = {}
+        self.message = None
+        self.ending = None
+        self.exit_status = 0
+        self.sending = threading.Lock()
+        self.wake_out, self.wake_in = os.pipe()
+        os.set_blocking(self.wake_in, False)
+        os.set_blocking(self.wake_out, False)
+        self.locks = {}
+        self.children = {}
+        self.spawned = 0
+
+    def send(self, message):
+        """One line to the client; a connection that is gone ends the session."""
+        line = json.dumps(message).encode() + b'\n'
+        try:
+            with self.sending:
+                write_all(self.out, line)
+        except OSError:
+            self.end('SIGHUP')
+
+    def output(self, stream, text):
+        """Output of what runs."""
+        if text:
+            self.send({'id': self.message.id, 'output': stream, 'text': text})
+
+    def end(self, why):
+        """Cancels everything; the main thread then leaves its loop."""
+        self.ending = self.ending or why
+        for message in list(self.pending.values()):
+            self.cancel(message, why)
+        self.messages.put(None)
+
+    def cancel(self, message, why):
+        """Asks one operation to end."""
+        message.signal = why
+        message.cancelled.set()
+        try:
+            os.write(self.wake_in, b'!')
+        except OSError:
+            pass  # the pipe is full of earlier requests: it will wake anyway
+
+    def check(self):
+        """Fails when the operation under way is to end: called where stopping leaves nothing half done."""
+        if self.message.cancelled.is_set():
+            raise Failed('cancelled', signal=self.message.signal)
+
+    def rest(self, seconds):
+        """Waits; ends early with a failure when cancelled."""
+        self.message.cancelled.wait(seconds)
+        self.check()
+
+    def listen(self):
+        """The reader thread: hands operations over, and is silent while one of them reads its own bytes."""
+        try:
+            while self.hear():
+                pass
+        except (ConnectionEnded, OSError, ValueError) as error:
+            if isinstance(error, ValueError):
+                self.send({'id': None, 'ok': False, 'failure': refused('bad-request', 'not a message').failure})
+        self.end('SIGHUP')
+
+    def hear(self):
+        """One message; False at the end."""
+        line = self.stream.readline(MAX_LINE_BYTES)
+        if not line.endswith(b'\n'):
+            return False
+        data = json.loads(line)
+        if not isinstance(data, dict):
+            raise ValueError('not an object')
+        if 'cancel' in data:
+            found = self.pending.get(data['cancel'])
+            if found is not None:
+                self.cancel(found, 'SIGTERM')
+            return True
+        message = Message(data)
+        self.pending[message.id] = message
+        self.messages.put(message)
+        if message.left > 0:
+            message.consumed.wait()
+        return self.ending is None
+
+    def take(self, size):
+        """Up to `size` of the raw bytes that follow the operation's line."""
+        chunk = self.stream.read1(min(size, self.message.left))
+        if not chunk:
+            raise ConnectionEnded()
+        self.message.left -= len(chunk)
+        return chunk
+
+    def drain(self):
+        """Reads what the operation left of its bytes, so that the next line is a line again."""
+        try:
+            while self.message.left > 0:
+                self.take(COPY_CHUNK_BYTES)
+        except ConnectionEnded:
+            self.end('SIGHUP')
+        self.message.consumed.set()
+
+
+def failure_of(error, session, op):
+    """Translates what Python raised into one of the literal reasons."""
+    if isinstance(error, Failed):
+        return error.failure
+    if isinstance(error, ConnectionEnded):
+        return {'reason': 'cancelled', 'signal': 'SIGHUP'}
+    if isinstance(error, OSError) and error.errno is not None:
+        code = errno.errorcode.get(error.errno, str(error.errno))
+        path = session.root.relative(error.filename) if error.filename is not None else ''
+        return {'reason': 'file-system', 'code': code, 'path': path, 'operation': op}
+    if isinstance(error, sqlite3.Error):
+        return sqlite_failure(error, op)
+    return {'reason': 'broken', 'message': '%s: %s: %s' % (op, type(error).__name__, error)}
+
+
+def sqlite_failure(error, op):
+    """SQLite's own failures; a full disk is the file system's. Before Python 3.11 there is only the library's text."""
+    name = getattr(error, 'sqlite_errorname', None)
+    if name == 'SQLITE_FULL' or (name is None and 'disk is full' in str(error)):
+        return {'reason': 'file-system', 'code': 'ENOSPC', 'path': 'shared/data', 'operation': op}
+    return refused('database-error', str(error)).failure
+
+
+def perform(session, message):
+    """Carries out one operation and answers it."""
+    session.message = message
+    operation = OPERATIONS.get(message.op)
+    try:
+        if operation is None:
+            raise refused('unknown-operation', 'there is no operation %r' % (message.op,))
+        session.check()
+        reap(session)
+        if operation.changes:
+            take_turn(session, operation.claims)
+        value, failure = operation.act(session, message.args), None
+    except Exception as error:  # every failure is an answer, also a defect
+        value, failure = None, failure_of(error, session, message.op)
+    session.drain()
+    if operation is not None and operation.changes:
+        journal(session, operation, message, failure)
+    session.pending.pop(message.id, None)
+    if failure is None:
+        session.send({'id': message.id, 'ok': True, 'value': value})
+    else:
+        session.send({'id': message.id, 'ok': False, 'failure': failure})
+
+
+def take_turn(session, claims):
+    """
+    A run must not go on changing what a later run built on: what it would put back is no longer what it left. Every
+    run is recorded with the turn at which it began; one that claims begins the next turn. A session is refused at its
+    first change alone: one that is under way may finish, and put back, what it began.
+    """
+    path = os.path.join(session.root.folder('state'), 'runs.json')
+    try:
+        with only_one(path + '.lock'):
+            found = read_json(path)
+            found = found if isinstance(found, dict) else {'turn': 0, 'last': None, 'runs': {}}
+            begun = found['runs'].get(session.run)
+            if not session.changing and begun is not None and begun < found['turn']:
+                raise refused('superseded', 'run %s changed this device after run %s did' % (found['last'], session.run))
+            claims = claims and found['last'] != session.run
+            if claims:
+                found.update(turn=found['turn'] + 1, last=session.run)
+            if claims or begun is None:
+                found['runs'].pop(session.run, None)  # the latest last: the first ones are forgotten first
+                found['runs'][session.run] = found['turn']
+                found['runs'] = dict(list(found['runs'].items())[-KEPT_RUNS:])
+                write_json(path, found)
+    except OSError as error:
+        # Like the journal: an undo must work on a full disk.
+        session.output('stderr', 'the run could not be recorded: %s\n' % error.strerror)
+    session.changing = True
+
+
+@contextlib.contextmanager
+def only_one(path):
+    """Excludes other agents for the moment that a change of a shared record takes."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def journal(session, operation, message, failure):
+    """One fsynced line. A journal that cannot be written says so and does not undo what was done."""
+    line = json.dumps({
+        'at': now(), 'run': session.run, 'op': message.op, 'args': operation.told(message.args),
+        'outcome': 'ok' if failure is None else told_failure(failure),
+    })
+    try:
+        path = os.path.join(session.root.folder('state'), 'journal.jsonl')
+        if os.path.exists(path) and os.path.getsize(path) > MAX_JOURNAL_BYTES:
+            os.rename(path, path + '.1')
+        append_line(path, line.encode() + b'\n')
+    except OSError as error:
+        session.output('stderr', 'the journal could not be written: %s\n' % error.strerror)
+
+
+def append_line(path, line):
+    """Appends; a last line that was cut short stays a line of its own."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b'\n':
+            line = b'\n' + line
+        write_all(fd, line)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def told_failure(failure):
+    """A failure for the journal: without output, which may hold secrets."""
+    return {key: value for key, value in failure.items() if key not in ('tail', 'detail', 'command', 'message')}
