@@ -34,6 +34,10 @@ type Linked = { readonly ok: true; readonly live: Live } | { readonly ok: false;
  */
 export interface Link {
   request(request: Request, mode: Mode): Promise<Answer>;
+  /** Asks over a connection and a session made for it alone: same run, no locks. */
+  fresh(request: Request): Promise<Answer>;
+  /** Keeps heartbeats coming on whatever session there is, until what it returns is called. */
+  beat(everyMs: number): () => void;
   lock(name: string, cancel: Cancel | null, mode: Mode): Promise<Answer>;
   /** Frees a lock; when the session is gone, the kernel did. */
   unlock(name: string): Promise<void>;
@@ -46,6 +50,8 @@ export function createLink(options: LinkOptions): Link {
   const held = new Set<string>();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
+  let beatMs: number | null = null;
+  let stopBeat = (): void => undefined;
 
   const lock = (session: Session, name: string, cancel: Cancel | null, patient: boolean): Promise<Answer> =>
     takeLock(session, { name, client, run, cancel, patient, limits });
@@ -67,6 +73,7 @@ export function createLink(options: LinkOptions): Link {
       }
     }
     live = opened.live;
+    if (beatMs !== null) stopBeat = live.session.beat(beatMs);
     return opened;
   };
 
@@ -80,6 +87,22 @@ export function createLink(options: LinkOptions): Link {
     async request(request, mode) {
       const opened = await linked(mode, request.cancel);
       return opened.ok ? opened.live.session.request(request) : opened;
+    },
+    async fresh(request) {
+      const opened = await start(options, request.cancel);
+      if (!opened.ok) return opened;
+      const answer = await opened.live.session.request(request);
+      await hangUp(opened.live);
+      return answer;
+    },
+    beat(everyMs) {
+      stopBeat();
+      beatMs = everyMs;
+      stopBeat = live?.session.beat(everyMs) ?? stopBeat;
+      return () => {
+        beatMs = null;
+        stopBeat();
+      };
     },
     async lock(name, cancel, mode) {
       const opened = await linked(mode, cancel);

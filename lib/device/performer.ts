@@ -31,6 +31,10 @@ export interface DevicePerformerOptions {
 export interface DevicePerformer extends LivePerformer {
   /** Asks the agent for an operation beside any plan, for verbs such as `status`. */
   ask(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
+  /** The same over a connection and a session made for it alone: whoever asks learns what a newcomer would. */
+  askFresh(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
+  /** Tells the agent every `everyMs` that this side lives, until what it returns is called. */
+  beat(everyMs: number): () => void;
   /** Ends session and connection, and with them the locks; never hangs, never fails. */
   close(): Promise<void>;
 }
@@ -48,6 +52,8 @@ export function createDevicePerformer(options: DevicePerformerOptions): DevicePe
     serviceEnded: () => new Promise(() => undefined),
     secret: (name) => secrets.get(name),
     ask: (op, args = {}) => link.request(plainRequest(op, args, limits.operationMs), 'working'),
+    askFresh: (op, args = {}) => link.fresh(plainRequest(op, args, limits.operationMs)),
+    beat: (everyMs) => link.beat(everyMs),
     close: () => link.close(),
   };
 }

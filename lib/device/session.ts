@@ -5,6 +5,7 @@ import { bootstrapCommand, type AgentSource } from './agent.ts';
 import type { Answer, Message } from './answer.ts';
 import { openChannel, type AgentChannel } from './channel.ts';
 import type { Connection } from './connection.ts';
+import { exchange, type Wire } from './exchange.ts';
 import type { Limits } from './limits.ts';
 
 /** One request to the agent. */
@@ -35,6 +36,8 @@ export interface Session {
   readonly lost: Failure | null;
   /** Requests are answered one after the other, in the order in which they were made. */
   request(request: Request): Promise<Answer>;
+  /** Sends a heartbeat every `everyMs` from now on, but none within raw bytes; what it returns stops that. */
+  beat(everyMs: number): () => void;
   /** Ends the agent in an orderly way, or else not; never hangs, never fails. */
   close(): Promise<void>;
 }
@@ -95,9 +98,11 @@ function startFailure(channel: AgentChannel, first: Message | null, place: strin
   };
 }
 
+const BEAT = Buffer.from('{"beat": 1}\n');
 const IDLE = 'waiting for the next operation';
 
 function startSession(channel: AgentChannel, place: string, limits: Limits): Session {
+  const wire: Wire = { channel, withinBytes: false };
   let lost: Failure | null = null;
   let nextId = 1;
   let queue: Promise<unknown> = Promise.resolve();
@@ -116,7 +121,7 @@ function startSession(channel: AgentChannel, place: string, limits: Limits): Ses
     if (request.cancel?.cancelled) return { ok: false, failure: request.cancel.cancelled };
     if (lost !== null || channel.end !== null) return { ok: false, failure: lose() };
     doing = request.op;
-    const answer = await exchange(channel, nextId++, request, limits, lose);
+    const answer = await exchange(wire, nextId++, request, limits, lose);
     doing = IDLE;
     return answer;
   };
@@ -129,68 +134,14 @@ function startSession(channel: AgentChannel, place: string, limits: Limits): Ses
       queue = answer;
       return answer;
     },
+    beat(everyMs) {
+      const timer = setInterval(() => {
+        if (!wire.withinBytes) channel.write(BEAT);
+      }, everyMs);
+      const stop = (): void => clearInterval(timer);
+      void channel.ended.then(stop);
+      return stop;
+    },
     close: () => channel.close(limits.closeMs),
   };
-}
-
-/** Sends one request and waits for its answer; a cancel or the timeout asks the agent to end it, then cuts the session. */
-function exchange(
-  channel: AgentChannel,
-  id: number,
-  request: Request,
-  limits: Limits,
-  lose: () => Failure,
-): Promise<Answer> {
-  return new Promise((resolve) => {
-    let ending: Failure | null = null;
-    let sending = true;
-    let timer: NodeJS.Timeout | undefined = undefined;
-    const settle = (answer: Answer): void => {
-      clearTimeout(timer);
-      withdraw();
-      channel.onMessage = () => undefined;
-      // An operation that was done in spite of the request to end it is done.
-      resolve(answer.ok || ending === null ? answer : { ok: false, failure: ending });
-    };
-    const stop = (why: Failure): void => {
-      if (ending !== null) return;
-      ending = why;
-      clearTimeout(timer);
-      // In the middle of raw bytes no message can be sent: what is under way gets its time, too.
-      if (!sending) channel.write(cancelLine(id));
-      timer = setTimeout(() => channel.cut(), (request.graceMs ?? limits.graceMs) + limits.marginMs);
-    };
-    channel.onMessage = (message) => {
-      if (message.type === 'output' && message.id === id) request.output?.(message.stream, message.text);
-      // The next request may begin only after the last raw byte of this one.
-      if (message.type === 'answer' && message.id === id) void sent.finally(() => settle(message.answer));
-    };
-    void channel.ended.then(() => settle({ ok: false, failure: lose() }));
-    timer = setTimeout(
-      () => stop({ reason: 'timed-out', what: request.op, timeoutMs: request.timeoutMs }),
-      request.timeoutMs,
-    );
-    const sent = send(channel, id, request).then(
-      () => {
-        sending = false;
-        if (ending !== null) channel.write(cancelLine(id));
-      },
-      // A payload that cannot be read leaves the agent waiting for bytes: only a new session helps.
-      () => channel.cut(),
-    );
-    const withdraw = request.cancel?.onCancel(stop) ?? ((): void => undefined);
-  });
-}
-
-async function send(channel: AgentChannel, id: number, { op, args, payload }: Request): Promise<void> {
-  channel.write(Buffer.from(`${JSON.stringify({ id, op, args, bytes: payload?.bytes ?? 0 })}\n`));
-  if (payload === undefined) return;
-  for await (const chunk of payload.chunks) {
-    if (channel.end !== null) return;
-    if (!channel.write(chunk)) await channel.drained();
-  }
-}
-
-function cancelLine(id: number): Buffer {
-  return Buffer.from(`${JSON.stringify({ cancel: id })}\n`);
 }

@@ -59,6 +59,19 @@ test('unknown operations and senseless lines are answered', async () => {
   expect(await agent.exited).toBe(0);
 });
 
+test('a heartbeat is heard at any time, and not answered', async () => {
+  const agent = new Device().session();
+  let said = '';
+  agent.child.stdout.on('data', (text: Buffer) => (said += text.toString()));
+  agent.child.stdin.write('{"beat": 1}\n');
+  const running = agent.ok('run', { argv: ['echo', 'on'], capture: true });
+  agent.child.stdin.write('{"beat": 1}\n');
+  expect(await running).toEqual({ stdout: 'on\n' });
+  expect(await agent.ok('read', { path: 'x' })).toBeNull();
+  expect(said.trim().split('\n')).toHaveLength(4);
+  await agent.close();
+});
+
 test.each([
   ['SIGTERM', 143],
   ['SIGINT', 130],

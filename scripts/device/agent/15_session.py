@@ -100,6 +100,9 @@ class Session:
             if found is not None:
                 self.cancel(found, 'SIGTERM')
             return True
+        if 'beat' in data:
+            self.beat()
+            return True
         message = Message(data)
         self.pending[message.id] = message
         self.messages.put(message)
@@ -113,7 +116,11 @@ class Session:
         if not chunk:
             raise ConnectionEnded()
         self.message.left -= len(chunk)
+        self.beat()
         return chunk
+
+    def beat(self):
+        """The client lives: it said so, or sent raw bytes, among which it cannot say so. From either thread."""
 
     def drain(self):
         """Reads what the operation left of its bytes, so that the next line is a line again."""
