@@ -2,7 +2,7 @@ import type { Failure } from '../model/failure.ts';
 import type { Answer } from './answer.ts';
 import type { AgentChannel } from './channel.ts';
 import type { Limits } from './limits.ts';
-import type { Request } from './session.ts';
+import type { Request } from './request.ts';
 
 /** A channel, and whether raw bytes are under way on it: no message may be written among them. */
 export interface Wire {
@@ -62,10 +62,11 @@ export function exchange(
 
 async function send(wire: Wire, id: number, { op, args, payload }: Request): Promise<void> {
   const { channel } = wire;
-  channel.write(Buffer.from(`${JSON.stringify({ id, op, args, bytes: payload?.bytes ?? 0 })}\n`));
-  if (payload === undefined) return;
+  const raw = payload?.();
+  channel.write(Buffer.from(`${JSON.stringify({ id, op, args, bytes: raw?.bytes ?? 0 })}\n`));
+  if (raw === undefined) return;
   wire.withinBytes = true;
-  for await (const chunk of payload.chunks) {
+  for await (const chunk of raw.chunks) {
     if (channel.end !== null) return;
     if (!channel.write(chunk)) await channel.drained();
   }

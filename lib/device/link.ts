@@ -1,14 +1,14 @@
 import type { DeviceTarget } from '../model/device.ts';
 import { hostname } from 'node:os';
 import type { Failure } from '../model/failure.ts';
-import type { Json } from '../model/json.ts';
 import type { Cancel } from '../model/ports.ts';
 import { agentSource, type AgentSource } from './agent.ts';
 import type { Answer } from './answer.ts';
 import { connect, type Connection } from './connection.ts';
 import type { Limits } from './limits.ts';
 import { takeLock } from './lock.ts';
-import { openSession, type Request, type Session } from './session.ts';
+import type { Request } from './request.ts';
+import { openSession, type Session } from './session.ts';
 import { resolveEndpoint } from './ssh-config.ts';
 import type { Environment } from './target.ts';
 
@@ -150,9 +150,4 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
 async function hangUp({ connection, session }: Live): Promise<void> {
   await session.close();
   await connection.close();
-}
-
-/** A request without output, payload or cancel, for what is asked beside the plan. */
-export function plainRequest(op: string, args: { readonly [name: string]: Json }, timeoutMs: number): Request {
-  return { op, args, cancel: null, timeoutMs };
 }

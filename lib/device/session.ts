@@ -1,26 +1,11 @@
-import type { Cancel } from '../model/ports.ts';
 import type { Failure } from '../model/failure.ts';
-import type { Json } from '../model/json.ts';
 import { bootstrapCommand, type AgentSource } from './agent.ts';
 import type { Answer, Message } from './answer.ts';
 import { openChannel, type AgentChannel } from './channel.ts';
 import type { Connection } from './connection.ts';
 import { exchange, type Wire } from './exchange.ts';
 import type { Limits } from './limits.ts';
-
-/** One request to the agent. */
-export interface Request {
-  readonly op: string;
-  readonly args: { readonly [name: string]: Json };
-  /** Raw bytes that follow the request line, their number announced. */
-  readonly payload?: { readonly bytes: number; readonly chunks: AsyncIterable<Buffer> };
-  readonly output?: (stream: 'stdout' | 'stderr', text: string) => void;
-  /** `null`: nothing but the timeout may cut it short. */
-  readonly cancel: Cancel | null;
-  readonly timeoutMs: number;
-  /** How long the agent may take to end the operation after a cancel, in ms. */
-  readonly graceMs?: number;
-}
+import type { Request } from './request.ts';
 
 /** What the agent is told before its first operation. */
 export interface SessionHeader {

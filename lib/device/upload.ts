@@ -30,7 +30,7 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
   const read = readPacked(around.projectDir, textOf(step.args.from));
   if (!read.ok) return read;
   const { packed } = read;
-  const ask = (op: string, args: { readonly [name: string]: Json }, payload?: Payload): Promise<Answer> => {
+  const ask = (op: string, args: { readonly [name: string]: Json }, payload?: () => Payload): Promise<Answer> => {
     const request = {
       op,
       args,
@@ -43,8 +43,9 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
   const lacking = await missingFiles(packed, ask);
   if (!lacking.ok) return lacking;
   for (const batch of batchesOf(lacking.files)) {
-    const payload = payloadOf(packed.tree, batch);
-    const put = await ask('upload.put', { blobs: batch.map(blob) }, payload);
+    let payload = payloadOf(packed.tree, []);
+    const again = (): Payload => (payload = payloadOf(packed.tree, batch));
+    const put = await ask('upload.put', { blobs: batch.map(blob) }, again);
     // What was wrong with the file says more than the digest that then failed on the device.
     if (payload.failure !== null) return { ok: false, failure: payload.failure };
     if (!put.ok) return named(put, batch);

@@ -2,6 +2,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLink } from '../../lib/device/link.ts';
 import { LIMITS } from '../../lib/device/limits.ts';
+import type { RawBytes } from '../../lib/device/request.ts';
 import { devices, type TestDevice } from './devices.ts';
 import { BARE, QUICK, failureIn, fakeAgent, performerFor, performing, rigEnded } from './rig.ts';
 
@@ -55,7 +56,7 @@ describe.each(devices)('beside the session with $kind', ({ missing, start }) => 
         await rest(50);
         yield Buffer.from('two');
       }
-      const payload = { bytes: 7, chunks: slowly() };
+      const payload = (): RawBytes => ({ bytes: 7, chunks: slowly() });
       expect(await link.request({ ...ask, payload }, 'working')).toEqual({ ok: true, value: 'one two' });
       stop();
       const last = await link.request(ask, 'working');

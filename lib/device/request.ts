@@ -1,0 +1,27 @@
+import type { Json } from '../model/json.ts';
+import type { Cancel } from '../model/ports.ts';
+
+/** Raw bytes, their number announced. */
+export interface RawBytes {
+  readonly bytes: number;
+  readonly chunks: AsyncIterable<Buffer>;
+}
+
+/** One request to the agent. */
+export interface Request {
+  readonly op: string;
+  readonly args: { readonly [name: string]: Json };
+  /** Makes the raw bytes that follow the request line, each time that it is sent. */
+  readonly payload?: () => RawBytes;
+  readonly output?: (stream: 'stdout' | 'stderr', text: string) => void;
+  /** `null`: nothing but the timeout may cut it short. */
+  readonly cancel: Cancel | null;
+  readonly timeoutMs: number;
+  /** How long the agent may take to end the operation after a cancel, in ms. */
+  readonly graceMs?: number;
+}
+
+/** A request without output, payload or cancel, for what is asked beside the plan. */
+export function plainRequest(op: string, args: { readonly [name: string]: Json }, timeoutMs: number): Request {
+  return { op, args, cancel: null, timeoutMs };
+}
