@@ -59,7 +59,7 @@ function hello(fields: { readonly [key: string]: Json }, place: string): Message
 }
 
 /** A failure as the agent reported it, checked, with the device's name. */
-function failureFrom(json: Json, place: string): Failure {
+export function failureFrom(json: Json, place: string): Failure {
   const reason = isRecord(json) && typeof json['reason'] === 'string' ? json['reason'] : '';
   const fields = FAILURES[reason];
   const checked = fields && check(s.object(fields), json);

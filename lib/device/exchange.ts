@@ -60,10 +60,10 @@ export function exchange(
   });
 }
 
-async function send(wire: Wire, id: number, { op, args, payload }: Request): Promise<void> {
+async function send(wire: Wire, id: number, { op, args, change, payload }: Request): Promise<void> {
   const { channel } = wire;
   const raw = payload?.();
-  channel.write(Buffer.from(`${JSON.stringify({ id, op, args, bytes: raw?.bytes ?? 0 })}\n`));
+  channel.write(Buffer.from(`${JSON.stringify({ id, op, args, change, bytes: raw?.bytes ?? 0 })}\n`));
   if (raw === undefined) return;
   wire.withinBytes = true;
   for await (const chunk of raw.chunks) {

@@ -33,6 +33,8 @@ type Linked = { readonly ok: true; readonly live: Live } | { readonly ok: false;
  * work must not go on under a lock that was free for a moment. Undo takes the locks again first.
  */
 export interface Link {
+  /** A session was there and is gone. */
+  readonly lost: boolean;
   request(request: Request, mode: Mode): Promise<Answer>;
   /** Asks over a connection and a session made for it alone: same run, no locks. */
   fresh(request: Request): Promise<Answer>;
@@ -46,7 +48,7 @@ export interface Link {
 
 export function createLink(options: LinkOptions): Link {
   const { run, limits } = options;
-  const client = `${options.environment['USER'] ?? 'somebody'}@${hostname()}`;
+  const client = clientOf(options.environment);
   const held = new Set<string>();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
@@ -84,6 +86,9 @@ export function createLink(options: LinkOptions): Link {
   };
 
   return {
+    get lost() {
+      return live !== null && live.session.lost !== null;
+    },
     async request(request, mode) {
       const opened = await linked(mode, request.cancel);
       return opened.ok ? opened.live.session.request(request) : opened;
@@ -125,6 +130,9 @@ export function createLink(options: LinkOptions): Link {
   };
 }
 
+/** Who asks, as the device's journal and its locks name them. */
+const clientOf = (environment: Environment): string => `${environment['USER'] ?? 'somebody'}@${hostname()}`;
+
 async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {
   const abandon = new AbortController();
   const withdraw = cancel?.onCancel(() => abandon.abort());
@@ -135,12 +143,13 @@ async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linke
 
 async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked> {
   const { target, environment, limits, run } = options;
+  const client = clientOf(environment);
   const resolved = await resolveEndpoint(target, environment);
   if (!resolved.ok) return resolved;
   const connected = await connect(resolved.endpoint, environment, limits, abandon);
   if (!connected.ok) return connected;
   const { connection } = connected;
-  const header = { root: target.root, run, publicPort: target.httpPort, rehearsal: target.rehearsal };
+  const header = { root: target.root, run, client, publicPort: target.httpPort, rehearsal: target.rehearsal };
   const opened = await openSession(connection, header, options.source ?? agentSource(), limits, abandon);
   if (opened.ok) return { ok: true, live: { connection, session: opened.session } };
   await connection.close();

@@ -6,6 +6,7 @@ import type { Scope, Step } from '../model/step.ts';
 import type { AgentSource } from './agent.ts';
 import type { Answer } from './answer.ts';
 import { LIMITS, type Limits } from './limits.ts';
+import { changeOf, enterDeadMan } from './dead-man.ts';
 import { createLink, type Link, type Mode } from './link.ts';
 import { operationOf } from './operation.ts';
 import { readPacked, sizeOf } from './packed.ts';
@@ -48,7 +49,7 @@ export function createDevicePerformer(options: DevicePerformerOptions): DevicePe
   return {
     explores: false,
     perform: (step, performing) => perform(link, step, performing, options, limits),
-    enter: (scope, performing) => enter(link, target, scope, performing),
+    enter: (scope, performing) => enter(link, target, scope, performing, limits),
     // Services of a device outlive the run: none of them ends a `hold`.
     serviceEnded: () => new Promise(() => undefined),
     secret: (name) => secrets.get(name),
@@ -77,9 +78,24 @@ async function perform(
       modeOf(performing),
     );
   if (step.kind === 'upload') return performed(step, await upload(link, step, { performing, projectDir, limits }));
-  const mapped = operationOf(step, { target, env: declared(performing, options), limits });
+  const around = { target, env: declared(performing, options), limits };
+  const mapped = operationOf(step, around);
   if (!mapped.ok) return mapped;
   const { op, args, ...limit } = mapped.operation;
+  if (performing.armed) {
+    const kept = changeOf(performing.armed, around);
+    if (!kept.ok) return kept;
+    const request = {
+      op,
+      args,
+      ...limit,
+      change: kept.change,
+      output: performing.output,
+      cancel: cancelOf(performing),
+    };
+    // A release that no newcomer can reach must not be confirmed.
+    return performed(step, await (op === 'release.confirm' ? link.fresh(request) : link.request(request, 'working')));
+  }
   if (op !== 'device.room') return performed(step, await ask(op, args, limit));
   const packed = readPacked(projectDir, textOf(args['tree'] ?? null));
   if (!packed.ok) return packed;
@@ -91,7 +107,9 @@ async function enter(
   target: DeviceTarget,
   scope: Scope,
   performing: Performing,
+  limits: Limits,
 ): ReturnType<LivePerformer['enter']> {
+  if (scope.kind === 'deadMan') return enterDeadMan(link, target, scope, performing, limits);
   if (scope.kind !== 'lock') {
     return {
       ok: false,

@@ -11,6 +11,8 @@ export interface RawBytes {
 export interface Request {
   readonly op: string;
   readonly args: { readonly [name: string]: Json };
+  /** The change that it makes under a dead-man's switch, and what puts that back. */
+  readonly change?: { readonly id: string; readonly undone: string; readonly undo: readonly Json[] };
   /** Makes the raw bytes that follow the request line, each time that it is sent. */
   readonly payload?: () => RawBytes;
   readonly output?: (stream: 'stdout' | 'stderr', text: string) => void;

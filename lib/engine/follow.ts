@@ -18,8 +18,8 @@ export interface Before {
   readonly waited: ReadonlyMap<string, Json>;
   /** Guards of which the body failed. */
   readonly guarded: ReadonlySet<string>;
-  /** Tasks, by node. */
-  readonly settled: ReadonlySet<string>;
+  /** Tasks, by node; one joins them when a device says that its switch was confirmed. */
+  readonly settled: Set<string>;
   /** Ids of changes that were begun and neither put back nor settled. */
   readonly open: readonly string[];
 }
@@ -79,6 +79,11 @@ export function eventsOf({ emit, line }: Sink, task: string, past: Before | null
       if (past) return past.settled.has(task);
       emit({ type: 'settled', id, task });
       return true;
+    },
+    settledBefore: () => past?.settled.has(task) === true,
+    confirmed(id) {
+      past?.settled.add(task);
+      emit({ type: 'settled', id, task });
     },
     guardFailed(id, at, because) {
       // Nothing says that an earlier life came to what the guard does instead.

@@ -1,6 +1,6 @@
 import type { Failure } from '../model/failure.ts';
 import type { Json } from '../model/json.ts';
-import type { Cancel } from '../model/ports.ts';
+import type { ArmedChange, Cancel } from '../model/ports.ts';
 import type { StepId } from '../model/ref.ts';
 import type { Item, Scope, Step } from '../model/step.ts';
 import type { Facts } from './facts.ts';
@@ -29,6 +29,10 @@ export interface At {
   readonly undoing: boolean;
   /** The undos of the scopes around, outermost first; a change adds to the last. */
   readonly undos: readonly Undo[][];
+  /** Inside a dead-man's switch only the device puts back. */
+  readonly armed: boolean;
+  /** The change that is being made there. */
+  readonly armedChange?: ArmedChange;
 }
 
 /** What the walk tells to whoever follows it. */
@@ -48,6 +52,10 @@ export interface Follower {
   cutOff(id: StepId, at: At): boolean;
   /** False: the earlier life did not come to this. */
   settled(id: StepId): boolean;
+  /** The earlier life settled, or a switch of its was confirmed. */
+  settledBefore(): boolean;
+  /** A device confirmed a switch: the task has settled, whatever the earlier life came to know of it. */
+  confirmed(id: StepId): void;
   /** False: the earlier life ended inside the guard's body, and what it would do instead is not done. */
   guardFailed(id: StepId, at: At, because: Failure): boolean;
   /** Why the earlier life began to put this change back, if it did. */

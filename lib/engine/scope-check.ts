@@ -44,6 +44,7 @@ function checkItem(item: Item, known: ReadonlySet<StepId>): void {
       checkBlock(item.body, known);
       return checkBlock(item.recover, known);
     case 'within':
+      checkValue(item.scope, known, item.id, false);
       return checkBlock(item.body, new Set([...known, `${item.id}.scope`]));
     case 'wait':
       checkBlock(item.body, known);

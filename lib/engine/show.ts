@@ -128,6 +128,8 @@ function shower(
     waitedBefore: nothing,
     cutOff: () => false,
     settled: () => true,
+    settledBefore: () => false,
+    confirmed: nothing,
     guardFailed: () => true,
     putBackBefore: nothing,
     mustEnter: () => false,

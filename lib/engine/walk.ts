@@ -3,11 +3,13 @@ import type { Failure } from '../model/failure.ts';
 import { textOf, type Json } from '../model/json.ts';
 import type { Cancel, Clock, Entered, Performer, Performing } from '../model/ports.ts';
 import { evaluate, type StepId } from '../model/ref.ts';
-import type { Block, Item, Step } from '../model/step.ts';
+import type { Block, Item, Scope, Step } from '../model/step.ts';
 import { attempt } from './attempt.ts';
 import { CancelSource, NEVER } from './cancel.ts';
-import { Facts, resolveStep } from './facts.ts';
+import { Facts, resolveStep, settleRefs } from './facts.ts';
 import type { At, Follower, ItemOf, Undo, Walked } from './follower.ts';
+import { armedChange, walkDeadMan } from './dead-man.ts';
+import { passAt, walkWait } from './wait.ts';
 
 /** What a walk is made with. */
 export interface WalkContext {
@@ -51,6 +53,7 @@ export class Walker {
       cancel,
       undoing: false,
       undos: [undos],
+      armed: false,
     };
     const walked = await this.#block(body, facts, at);
     cancel.release();
@@ -99,7 +102,12 @@ export class Walker {
     const step = resolveStep(item, facts);
     follower.step('started', step, at);
     if (item.effect !== 'reads' && item.effect !== 'derives' && !at.undoing) this.changed = true;
-    const performed = await attempt(() => performer.perform(step, this.#performing(step, at)));
+    const performed = await attempt(() =>
+      performer.perform(
+        step,
+        this.#performing(at, (stream, text) => follower.output(step, stream, text)),
+      ),
+    );
     if (!performed.ok) {
       follower.step('failed', step, at, performed.failure);
       return { ok: false, failure: performed.failure };
@@ -109,15 +117,11 @@ export class Walker {
     return DONE;
   }
 
-  #performing(step: Step, at: At): Performing {
-    return {
-      run: this.#context.run,
-      env: this.#context.env,
-      cancel: at.undoing ? NEVER : at.cancel,
-      undoing: at.undoing,
-      iteration: at.iteration,
-      output: (stream, text) => this.#context.follower.output(step, stream, text),
-    };
+  #performing(at: At, output: Performing['output'] = () => undefined): Performing {
+    const { run, env } = this.#context;
+    const { undoing, iteration } = at;
+    const armed = at.armedChange && !undoing ? { armed: at.armedChange } : {};
+    return { run, env, cancel: undoing ? NEVER : at.cancel, undoing, iteration, output, ...armed };
   }
 
   async #change(item: ItemOf<'change'>, facts: Facts, at: At): Promise<Walked> {
@@ -125,7 +129,12 @@ export class Walker {
     follower.change('started', item.id, at);
     const undo: Undo = { change: item, facts, at };
     innermost(at).push(undo);
-    const walked = await this.#block(item.do, facts, { ...at, change: item, parent: item.id });
+    const walked = await this.#block(item.do, facts, {
+      ...at,
+      change: item,
+      parent: item.id,
+      ...(at.armed ? { armedChange: armedChange(item, facts, at) } : {}),
+    });
     if (!walked.ok) return walked;
     const putBack = follower.putBackBefore(item.id, at);
     if (putBack) return { ok: false, failure: putBack };
@@ -163,7 +172,7 @@ export class Walker {
     for (const [index, one] of (over.value as readonly Json[]).entries()) {
       const inner = new Facts(facts);
       inner.set(item.item, known(one));
-      const walked = await this.#block(item.body, inner, { ...pass(at, index + 1), parent: item.id });
+      const walked = await this.#block(item.body, inner, { ...passAt(at, index + 1), parent: item.id });
       if (!walked.ok) return walked;
       results.push(evaluate(item.body.result, inner));
     }
@@ -204,7 +213,8 @@ export class Walker {
   }
 
   async #within(item: ItemOf<'within'>, facts: Facts, at: At): Promise<Walked> {
-    const entered = await this.#enter(item, at);
+    if (item.scope.kind === 'deadMan') return this.#deadMan(item, facts, at);
+    const entered = await this.#enter(item, facts, at);
     if (!entered.ok) {
       if (this.#context.follower.mustEnter(item.id)) this.#strand(item.id, entered.failure);
       return entered;
@@ -221,19 +231,22 @@ export class Walker {
     return walked;
   }
 
-  async #enter(item: ItemOf<'within'>, at: At): Promise<Awaited<ReturnType<Performer['enter']>>> {
-    const { performer, follower, run, env } = this.#context;
-    const performing = {
-      run,
-      env,
-      cancel: at.undoing ? NEVER : at.cancel,
-      undoing: at.undoing,
-      iteration: at.iteration,
-      output: () => undefined,
-    };
-    const entered = await attempt(() => performer.enter(item.scope, performing));
-    if (entered.ok) follower.scope('entered', item.id, item.scope);
+  async #enter(item: ItemOf<'within'>, facts: Facts, at: At): Promise<Awaited<ReturnType<Performer['enter']>>> {
+    const { performer, follower } = this.#context;
+    const scope = settleRefs(item.scope, facts) as unknown as Scope;
+    const entered = await attempt(() => performer.enter(scope, this.#performing(at)));
+    if (entered.ok) follower.scope('entered', item.id, scope);
     return entered;
+  }
+
+  #deadMan(item: ItemOf<'within'>, facts: Facts, at: At): Promise<Walked> {
+    return walkDeadMan(item, at, this.#context.follower, this.#context.performer.explores, {
+      body: (inside) => this.#block(item.body, facts, inside),
+      enter: (resumed) => this.#enter(item, facts, { ...at, undoing: resumed }),
+      leave: (entered) => this.#leave(item, entered),
+      strand: (id, failure) => this.#strand(id, failure),
+      settled: () => this.#hasSettled(at),
+    });
   }
 
   async #leave(item: ItemOf<'within'>, entered: Entered): Promise<void> {
@@ -241,40 +254,8 @@ export class Walker {
     this.#context.follower.scope('left', item.id, item.scope);
   }
 
-  async #wait(item: ItemOf<'wait'>, facts: Facts, at: At): Promise<Walked> {
-    const { clock, performer, follower } = this.#context;
-    const before = follower.waitedBefore(item.id, at);
-    if (before !== undefined) {
-      facts.set(item.id, known(before));
-      return DONE;
-    }
-    if (follower.cutOff(item.id, at)) return { ok: false, failure: { reason: 'cut-off' } };
-    const deadlineMs = clock.nowMs() + item.timeoutMs;
-    for (let round = 1, held = 0; ; round++) {
-      const inner = new Facts(facts);
-      const certainty = performer.explores ? 'repeated' : at.certainty;
-      const walked = await this.#block(item.body, inner, { ...pass(at, round), parent: item.id, certainty });
-      if (!walked.ok) return walked;
-      const until = evaluate(item.until, inner);
-      const value = evaluate(item.body.result, inner);
-      if (performer.explores) {
-        facts.set(item.id, until.known && until.value === true ? value : unknown);
-        return DONE;
-      }
-      held = until.known && until.value === true ? held + 1 : 0;
-      const over = held >= item.times;
-      const late = clock.nowMs() >= deadlineMs;
-      if (over || (late && item.orElse === 'go-on')) {
-        facts.set(item.id, value);
-        follower.waited(item.id, at, value.known ? value.value : null);
-        return DONE;
-      }
-      const last = value.known ? (typeof value.value === 'string' ? value.value : JSON.stringify(value.value)) : '';
-      if (late)
-        return { ok: false, failure: { reason: 'not-in-time', what: item.summary, timeoutMs: item.timeoutMs, last } };
-      await clock.sleep(item.everyMs, at.cancel);
-      if (at.cancel.cancelled) return { ok: false, failure: at.cancel.cancelled };
-    }
+  #wait(item: ItemOf<'wait'>, facts: Facts, at: At): Promise<Walked> {
+    return walkWait(item, facts, at, this.#context, (inner, one) => this.#block(item.body, inner, one));
   }
 
   #require(item: ItemOf<'require'>, facts: Facts): Walked {
@@ -315,23 +296,18 @@ export class Walker {
   }
 
   async #hold(at: At): Promise<Walked> {
-    const { performer, run, env } = this.#context;
+    const { performer } = this.#context;
     if (performer.explores) return DONE;
-    const ended = await attempt(() =>
-      performer.serviceEnded({
-        run,
-        env,
-        cancel: at.cancel,
-        undoing: false,
-        iteration: at.iteration,
-        output: () => undefined,
-      }),
-    );
+    const ended = await attempt(() => performer.serviceEnded(this.#performing(at)));
     return { ok: false, failure: 'reason' in ended ? ended : ended.failure };
   }
 
   #settle(item: ItemOf<'settle'>, at: At): Walked {
     if (!this.#context.follower.settled(item.id)) return { ok: false, failure: { reason: 'cut-off' } };
+    return this.#hasSettled(at);
+  }
+
+  #hasSettled(at: At): Walked {
     this.settled = true;
     // What has settled is only to be finished: half of that would be neither the old state nor the new one.
     this.#letGo();
@@ -360,7 +336,7 @@ export class Walker {
     { scope, facts, at, undos }: Extract<Undo, { readonly scope: unknown }>,
     because: Failure,
   ): Promise<boolean> {
-    const entered = await this.#enter(scope, { ...at, undoing: true });
+    const entered = await this.#enter(scope, facts, { ...at, undoing: true });
     if (!entered.ok) return this.#strand(scope.id, entered.failure);
     facts.set(`${scope.id}.scope`, known(entered.entered.value));
     const done = await this.#unwind(undos, because);
@@ -392,8 +368,4 @@ export class Walker {
 /** The undos of the nearest scope around. */
 function innermost(at: At): Undo[] {
   return at.undos[at.undos.length - 1] as Undo[];
-}
-
-function pass(at: At, number: number): At {
-  return { ...at, iteration: at.iteration === '' ? String(number) : `${at.iteration}.${String(number)}` };
 }

@@ -29,6 +29,17 @@ export interface Performing {
   readonly iteration: string;
   /** An undo is under way: nothing but the step's own timeout may cut it short. */
   readonly undoing: boolean;
+  /** Inside a dead-man's switch: the change that the step makes, and what puts it back, for the device to keep. */
+  readonly armed?: ArmedChange;
+}
+
+/** A change as the device must know it before it is made. */
+export interface ArmedChange {
+  /** One passing of the change. */
+  readonly id: string;
+  /** In the order in which they are performed; their refs are replaced by values. */
+  readonly undo: readonly Step[];
+  readonly undone: 'always' | 'unless-done';
 }
 
 /** What came of a step. */
@@ -39,7 +50,24 @@ export type Performed<F extends Fact = Fact> =
 export interface Entered {
   readonly value: string;
   leave(): Promise<void>;
+  /**
+   * Of a dead-man's switch: what came of it. After a body that failed the device is asked to put back. Where the
+   * device cannot be asked it does so by itself, and the failure says that.
+   */
+  readonly settle?: (
+    walked: boolean,
+  ) => Promise<
+    { readonly ok: true; readonly outcome: SwitchOutcome } | { readonly ok: false; readonly failure: Failure }
+  >;
 }
+
+/** How a dead-man's switch ended, as the device recorded it; `none`: it was never armed, or put back long ago. */
+export type SwitchOutcome =
+  | { readonly state: 'confirmed' }
+  | { readonly state: 'taken-back'; readonly why: string }
+  | { readonly state: 'none' }
+  /** The change that could not be put back, and why; what came after it was. */
+  | { readonly state: 'stuck'; readonly change: string; readonly failure: Failure };
 
 /**
  * Carries out one step, whose refs are already replaced by values (`step.args` holds none, unless one is unknown).

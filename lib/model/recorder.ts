@@ -1,3 +1,4 @@
+import { checkArmed } from './armed.ts';
 import type { Json } from './json.ts';
 import type { OpaqueBody } from './opaque.ts';
 import type { DeviceName } from './param.ts';
@@ -192,7 +193,11 @@ export class Recorder extends Site {
   within<T>(scope: Scope, body: (p: Recorder, value: Ref<string>) => T): Ref<Resolved<T>> {
     const id = this.#nextId();
     const value = new Ref<string>({ $ref: `${id}.scope`, at: [] });
-    return this.#blockItem({ type: 'within', id, scope, body: this.#block(`${id}.`, (p) => body(p, value)) });
+    const armed = scope.kind === 'deadMan';
+    if (armed) this.#onSpine("a dead-man's switch");
+    const block = this.#block(`${id}.`, (p) => body(p, value), armed ? 'inner' : this.#role);
+    if (armed) checkArmed(scope, block);
+    return this.#blockItem({ type: 'within', id, scope, body: block });
   }
 
   /** An empty folder `here` that is always removed. */

@@ -26,6 +26,8 @@ export interface Service {
   readonly after?: readonly string[];
   /** Time to end after TERM before KILL, in ms. */
   readonly graceMs?: number;
+  /** What an error looks like in a line of its log (a Python regular expression): more than before, and a release is not confirmed. */
+  readonly errors?: string;
 }
 
 /** What a release is made of and how it runs. */
@@ -44,6 +46,8 @@ export interface System {
   };
   /** Secrets that the services read from one 0600 file outside the releases, as `NAME=value` lines. */
   readonly secrets?: readonly string[];
+  /** The system's own test of a release that was just started: a command, run in the release, that ends with 0. */
+  readonly smoke?: readonly ServiceText[];
   /** Confirmed previous releases that are kept, at least three. */
   readonly keep: number;
 }

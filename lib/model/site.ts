@@ -244,6 +244,16 @@ export class DeviceSite extends Site {
     return this.recorder.step('upload', this.place, 'changes', args, yields, {}) as Yielded<typeof yields>;
   }
 
+  /** A switch of releases that the device takes back by itself unless it is confirmed; `leaseMs` of silence suffice. */
+  deadMan(spec: {
+    readonly release: Value<string>;
+    readonly from: Value<string | null>;
+    readonly leaseMs: number;
+  }): Scope {
+    const { release, from, leaseMs } = spec;
+    return { kind: 'deadMan', place: this.place, name: 'switch', release: plain(release), from: plain(from), leaseMs };
+  }
+
   /** A lock of the device's kernel, freed when the connection or the runner ends. */
   lock(name: string): Scope {
     return { kind: 'lock', place: this.place, name };

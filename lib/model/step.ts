@@ -103,7 +103,20 @@ export type Touch =
 export type Scope =
   | { readonly kind: 'lock'; readonly place: Place; readonly name: string }
   /** An empty folder that is always removed; its path is the scope's value. */
-  | { readonly kind: 'scratch'; readonly place: Place; readonly name: string };
+  | { readonly kind: 'scratch'; readonly place: Place; readonly name: string }
+  /**
+   * A switch to `release` that the device itself takes back, change by change, unless it is confirmed: when it is
+   * asked to, when it boots, or when it did not hear from this side for `leaseMs`. Leaving it settles the task.
+   */
+  | {
+      readonly kind: 'deadMan';
+      readonly place: Place;
+      readonly name: string;
+      readonly release: Data;
+      /** The release that is left; `null` on a first deploy. */
+      readonly from: Data;
+      readonly leaseMs: number;
+    };
 
 /** A step, or structure over steps. A block's id stands for the value that it yields. */
 export type Item =

@@ -56,13 +56,11 @@ export const device = {
     volatile: true,
     yields: s.object({ safe: s.boolean, open: s.list(s.string) }),
   }),
-  /** Asks every service with a health path; `healthy` only when all run, answer 200 and report this release. */
-  health: operation({
-    name: 'release.health',
-    effect: 'reads',
-    volatile: true,
-    yields: s.object({ healthy: s.boolean, detail: s.string }),
-  }),
+  /**
+   * Judges a release where it runs: services answer as it `times` in a row, `everyMs` apart and within `withinMs`; no
+   * more errors in their logs than before; the smoke test passes. It fails with what is wrong.
+   */
+  gate: operation({ name: 'release.gate', effect: 'reads', volatile: true, yields: s.object({ detail: s.string }) }),
   /** Whether the secrets file on the device holds exactly `content`. */
   secretsSame: operation({ name: 'secrets.same', effect: 'reads', yields: s.object({ same: s.boolean }) }),
   /** Asks services to begin nothing new, and remembers which of them had been asked by somebody else before. */

@@ -12,9 +12,21 @@ export interface Patience {
   readonly healthyTimeoutMs: number;
   /** How long open work may take to finish before the deploy is refused. */
   readonly quiesceTimeoutMs: number;
+  /** How long the device hears nothing from here until it takes back a switch that is not confirmed. */
+  readonly leaseMs: number;
 }
 
-export const PATIENCE: Patience = { healthyTimes: 3, healthyTimeoutMs: 60_000, quiesceTimeoutMs: 20_000 };
+export const PATIENCE: Patience = {
+  healthyTimes: 3,
+  healthyTimeoutMs: 60_000,
+  quiesceTimeoutMs: 20_000,
+  leaseMs: 30_000,
+};
+
+/** Between two questions of the gate, in ms. */
+const HEALTHY_EVERY_MS = 500;
+/** For the last answers and the smoke test, beyond the time in which a release must be healthy, in ms. */
+const GATE_MARGIN_MS = 120_000;
 
 /** The kind of device that a release with compiled parts was built for. */
 export interface BuiltFor {
@@ -49,7 +61,7 @@ export function deployRelease(
     readonly release: Value<string>;
     readonly system: System;
     readonly builtFor?: BuiltFor;
-    readonly patience?: Patience;
+    readonly patience?: Partial<Patience>;
   },
 ): void {
   const { to, tree, system, release } = spec;
@@ -71,14 +83,16 @@ export function deployRelease(
         undo: (p) => p.on(to).call(device.discard, { release }),
       });
       const names = inStartOrder(system.services).map((service) => service.name);
-      const sw: Switch = { to, release, from: base, running, withdraw: null, patience: spec.patience ?? PATIENCE };
-      stop(p, sw, names);
-      // After the stop and before the start: on the way back the old services find the old secrets again.
-      p.on(to).write('shared/secrets.env', secretLines(system), { mode: 0o600 });
-      if (system.database) migrate(p, to, release);
-      point(p, sw);
-      for (const name of names) start(p, sw, name);
-      conclude(p, sw);
+      const patience = { ...PATIENCE, ...spec.patience };
+      const sw: Switch = { to, release, from: base, running, withdraw: null, patience };
+      switchOver(p, sw, (p) => {
+        stop(p, sw, names);
+        // After the stop and before the start: on the way back the old services find the old secrets again.
+        p.on(to).write('shared/secrets.env', secretLines(system), { mode: 0o600 });
+        if (system.database) migrate(p, to, release);
+        point(p, sw);
+        for (const name of names) start(p, sw, name);
+      });
       p.on(to).call(device.collect, { keep: system.keep });
     });
   });
@@ -87,7 +101,7 @@ export function deployRelease(
 /** Switches back to a release that is on the device: a named one, or the last that was confirmed before. The data stays. */
 export function rollbackRelease(
   p: Recorder,
-  spec: { readonly to: DeviceName; readonly release: string; readonly patience?: Patience },
+  spec: { readonly to: DeviceName; readonly release: string; readonly patience?: Partial<Patience> },
 ): void {
   const { to } = spec;
   p.within(p.on(to).lock('deploy'), (p) => {
@@ -97,11 +111,13 @@ export function rollbackRelease(
     p.require(found.present, text`release ${release} is not on ${to}; "status" lists what is`);
     p.require(found.confirmed, text`release ${release} was never confirmed healthy on ${to}; "status" lists what was`);
     p.when(and(equals(current, release), intact), same, (p) => {
-      const sw: Switch = { to, release, from: base, running, withdraw: current, patience: spec.patience ?? PATIENCE };
-      stop(p, sw, []);
-      point(p, sw);
-      p.each(found.services, (p, name) => start(p, sw, name));
-      conclude(p, sw);
+      const patience = { ...PATIENCE, ...spec.patience };
+      const sw: Switch = { to, release, from: base, running, withdraw: current, patience };
+      switchOver(p, sw, (p) => {
+        stop(p, sw, []);
+        point(p, sw);
+        p.each(found.services, (p, name) => start(p, sw, name));
+      });
     });
   });
 }
@@ -212,28 +228,33 @@ function start(p: Recorder, { to, release }: Switch, name: Value<string>): void 
   });
 }
 
-/** Judged, confirmed, and only then allowed to go on with its work. */
-function conclude(p: Recorder, { to, release, withdraw, patience }: Switch): void {
-  p.waitUntil(
-    'every service answers as this release',
-    (p) => {
-      const { healthy, detail } = p.on(to).probe(device.health, { release });
-      return { until: healthy, value: detail };
-    },
-    { times: patience.healthyTimes, everyMs: 500, timeoutMs: patience.healthyTimeoutMs },
-  );
-  p.change({
-    touches: [{ place: to, data: 'releases' }],
-    do: (p) => p.on(to).call(device.confirm, { release, withdraw }),
-    undo: (p) => p.on(to).call(device.unconfirm, { release }),
+/** Under the dead-man's switch: judged, confirmed, and only then allowed to go on with its work. */
+function switchOver(p: Recorder, sw: Switch, body: (p: Recorder) => void): void {
+  const { to, release, from, withdraw, patience } = sw;
+  p.within(p.on(to).deadMan({ release, from, leaseMs: patience.leaseMs }), (p) => {
+    body(p);
+    judge(p, sw);
+    p.change({
+      touches: [{ place: to, data: 'releases' }],
+      do: (p) => p.on(to).call(device.confirm, { release, withdraw }),
+      undo: (p) => p.on(to).call(device.unconfirm, { release }),
+    });
   });
-  p.settle();
   p.change({
     touches: [{ place: to, data: 'paused' }],
     do: (p) => p.on(to).call(device.resume, { release }),
     // The release stays, whatever fails later: it is not left paused, and what did not get through is tried again.
     undo: (p) => p.on(to).call(device.resume, { release }),
   });
+}
+
+/** On the device, where a connection that is slow or lost does not count against the release. */
+function judge(p: Recorder, { to, release, patience }: Switch): void {
+  p.on(to).probe(
+    device.gate,
+    { release, times: patience.healthyTimes, everyMs: HEALTHY_EVERY_MS, withinMs: patience.healthyTimeoutMs },
+    { timeoutMs: patience.healthyTimeoutMs + GATE_MARGIN_MS },
+  );
 }
 
 /** The secrets file as `NAME=value` lines; the values are resolved by the live performer alone. */

@@ -97,6 +97,10 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `the connection to ${place} was lost while ${doing}`,
     next: `see what is there now: status; then run it again`,
   }),
+  'left-to-device': ({ place, because }) => ({
+    message: `what became of the switch on ${place} is not known (${because}); unless it was confirmed, ${place} takes it back by itself`,
+    next: 'see what is there now: status; then "recover" closes this run',
+  }),
   'no-python': ({ place, found }) => ({
     message: `${place} needs Python 3.8 or newer${found === null ? ', and has none' : `, and has ${found}`}`,
     next: 'install python3 there, or put it on the PATH that ssh sees',

@@ -11,4 +11,4 @@ DIGEST = hashlib.sha256(SOURCE).hexdigest()
 if DIGEST != HEADER["sha256"]:
     print(json.dumps({"hello": {"failure": {"reason": "checksum-mismatch", "path": "agent.py", "expected": HEADER["sha256"], "actual": DIGEST}}}))
     sys.exit(3)
-exec(compile(SOURCE, "slipway-agent", "exec"), {"__name__": "__main__", "STREAM": STREAM, "HEADER": HEADER, "ROOT": HEADER["root"], "RUN": HEADER["run"]})
+exec(compile(SOURCE, "slipway-agent", "exec"), {"__name__": "__main__", "STREAM": STREAM, "HEADER": HEADER, "SOURCE": SOURCE, "ROOT": HEADER["root"], "RUN": HEADER["run"]})

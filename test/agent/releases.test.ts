@@ -27,6 +27,7 @@ test('an empty device', async () => {
     releases: [],
     services: [],
     lock: null,
+    switch: null,
   });
   expect(readdirSync(device.root)).toEqual([]);
 });

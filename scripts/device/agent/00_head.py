@@ -44,6 +44,7 @@ import threading
 import time
 import urllib.parse
 import zipfile
+import zlib
 from datetime import datetime, timezone
 
 KIB = 1024

@@ -8,6 +8,7 @@ class Message:
         self.op = data.get('op')
         self.args = data['args'] if isinstance(data.get('args'), dict) else {}
         self.left = data['bytes'] if isinstance(data.get('bytes'), int) else 0
+        self.change = data.get('change')
         self.cancelled = threading.Event()
         self.signal = 'SIGTERM'
         self.consumed = threading.Event()
@@ -23,6 +24,11 @@ class Session:
         self.run = header['run']
         self.public_port = header.get('publicPort')
         self.rehearsal = bool(header.get('rehearsal'))
+        self.client = str(header.get('client') or '')[:200]
+        self.header = header
+        self.lease_s = None
+        self.undoing = False
+        self.booting = False
         self.changing = False
         self.messages = queue.SimpleQueue()
         self.pending = {}
@@ -36,6 +42,18 @@ class Session:
         self.locks = {}
         self.children = {}
         self.spawned = 0
+
+    def kept_header(self):
+        """The session's header for a keeper, which goes on with this run; the source is not in it."""
+        return {key: value for key, value in self.header.items() if key not in ('agent', 'sha256', 'root')}
+
+    def beat(self):
+        """The client was heard of: the lease of an armed switch begins anew."""
+        if self.lease_s is not None:
+            try:
+                Switch(self.root).extend(self.lease_s)
+            except OSError:
+                pass  # no switch any more
 
     def send(self, message):
         """One line to the client; a connection that is gone ends the session."""
@@ -119,9 +137,6 @@ class Session:
         self.beat()
         return chunk
 
-    def beat(self):
-        """The client lives: it said so, or sent raw bytes, among which it cannot say so. From either thread."""
-
     def drain(self):
         """Reads what the operation left of its bytes, so that the next line is a line again."""
         try:
@@ -166,7 +181,11 @@ def perform(session, message):
         reap(session)
         if operation.changes:
             take_turn(session, operation.claims)
+        if message.change is not None:
+            intend(session, message.change)
         value, failure = operation.act(session, message.args), None
+        if message.change is not None:
+            fulfil(session, message.change)
     except Exception as error:  # every failure is an answer, also a defect
         value, failure = None, failure_of(error, session, message.op)
     session.drain()

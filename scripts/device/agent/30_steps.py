@@ -9,7 +9,8 @@ def save_folder(session, step):
 def save(session, path, step):
     """Keeps what is at `path`, once: `what.json` is written last, so its presence means that the save is whole."""
     folder = save_folder(session, step)
-    if os.path.exists(os.path.join(folder, 'what.json')):
+    # What puts back is never put back itself, and needs no room for that.
+    if session.undoing or os.path.exists(os.path.join(folder, 'what.json')):
         return
     session.root.folder(*os.path.relpath(folder, session.root.path).split(os.sep))
     write_json(os.path.join(folder, 'what.json'), dict(describe(path, folder), parents=missing_parents(session, path)))

@@ -85,7 +85,8 @@ def release_status(session, args):
         'running': running_order(manifest, [one['name'] for one in states if table.members(one['name'])]),
         'releases': [{'id': one['id'], 'state': one['state'], 'at': one['at']} for one in all_records],
         'services': states,
-        'lock': lock_state(session, 'deploy'),
+        'lock': lock_state(session, 'deploy') or switch_lock(session),
+        'switch': switch_status(session),
     }
 
 
@@ -165,9 +166,19 @@ def release_confirm(session, args):
     record = read_record(session, release)
     if record is None or record['state'] == 'failed':
         raise refused('no-such-release', 'release %s has no record that could be confirmed' % release)
+    withdraw = release_arg(args, 'withdraw') if args.get('withdraw') not in (None, release) else None
+    if switch_confirms(session, release, withdraw):
+        finish_confirmed(session)
+    else:
+        record_confirmed(session, release, withdraw)
+
+
+def record_confirmed(session, release, withdraw):
+    """The confirmed release's record, and the mark on the one that is left; called again, it changes nothing."""
+    record = read_record(session, release)
     if record.get('confirmedIn') == session.run and record['state'] == 'confirmed':
         return
-    left = read_record(session, release_arg(args, 'withdraw')) if args.get('withdraw') not in (None, release) else None
+    left = read_record(session, withdraw) if withdraw is not None else None
     if left is not None and not left.get('withdrawn'):
         write_record(session, dict(left, withdrawn=session.run))
     order = 1 + max([one.get('order') or 0 for one in records(session)] or [0])

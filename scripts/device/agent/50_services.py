@@ -235,7 +235,7 @@ def start_process(session, name, release, manifest, service, port):
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         begin = os.fstat(fd).st_size
-        record = {'name': name, 'release': release, 'argv': argv, 'port': port, 'phase': 'starting', 'begin': begin}
+        record = {'name': name, 'release': release, 'argv': argv, 'port': port, 'phase': 'starting', 'begin': begin, 'since': time.time()}
         child = spawn(argv, tree_of(session, release), env, place, record, fd, fd)
     finally:
         os.close(fd)
@@ -432,6 +432,12 @@ def stop_all(session, args):
     except Failed:
         current = None
     manifest = (read_record(session, current) or {}).get('manifest') if current else None
+    if Switch(session.root).is_open:
+        # Nothing may watch over what is stopped for good, and nothing half switched is left behind.
+        with switch_held(session.root) as switch:
+            if switch.state == 'armed':
+                switch.append(**{'is': 'taking-back', 'why': 'everything was to be stopped', 'at': now()})
+        put_back(session)
     names = running_order(manifest, sorted(Table(session).names()))
     for name in names:
         stop_service(session, name)

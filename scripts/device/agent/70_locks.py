@@ -19,7 +19,11 @@ def lock(session, args):
             session.rest(LOCK_RETRY_S)
         else:
             raise Failed('lock-held', name=name, holder=holder_text(fd))
-        holder = {'run': session.run, 'client': str(args.get('client') or ''), 'pid': os.getpid(), 'since': now()}
+        own = process(os.getpid())
+        holder = {
+            'run': session.run, 'client': str(args.get('client') or ''), 'pid': os.getpid(),
+            'started': own.started if own else '', 'since': now(),
+        }
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(holder).encode()[:MAX_HOLDER_BYTES], 0)
         os.fsync(fd)
@@ -27,6 +31,12 @@ def lock(session, args):
         os.close(fd)
         raise
     session.locks[name] = fd
+    if name == 'deploy' and args.get('switch', True):
+        try:
+            settle_switch(session)
+        except BaseException:
+            unlock(session, args)
+            raise
 
 
 def try_lock(fd, kind):

@@ -66,6 +66,7 @@ OPERATIONS = {
     'release.resume': changes(release_resume),
     'release.safe-to-stop': reads(safe_to_stop),
     'release.health': reads(release_health),
+    'release.gate': reads(release_gate),
     'release.status': reads(release_status),
     'release.known': reads(release_known),
     'release.confirm': claims(release_confirm),
@@ -77,6 +78,9 @@ OPERATIONS = {
     'data.drop-copy': changes(drop_copy),
     'data.migrate': claims(migrate),
     'data.restore': changes(restore_data),
+    'switch.arm': changes(switch_arm),
+    'switch.outcome': reads(switch_outcome),
+    'switch.take-back': changes(switch_take_back),
     'lock': reads(lock),
     'unlock': reads(unlock),
 }

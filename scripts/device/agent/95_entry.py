@@ -65,3 +65,5 @@ def main(stream, header):
 
 if __name__ == '__main__':
     main(STREAM, HEADER)  # noqa: F821  the bootstrap's globals
+if __name__ == 'keeper':
+    sys.exit(keep(ROOT))  # noqa: F821  the loader's global
