@@ -90,8 +90,8 @@ describe('twelve deploys in a row, four of them broken', () => {
       'body = {**await sync_to_async(readiness)(), "release": "another"}',
     );
     const ill = await deploy('ill', { status: 1, paused: true });
-    expect(ill.stdout).toContain('every service answers as this release');
-    expect(ill.stdout).toMatch(/last seen: .*backend.*another/);
+    expect(ill.stdout).toContain('refused (unhealthy)');
+    expect(ill.stdout).toMatch(/unhealthy.*backend.*another/);
     mend();
   });
 

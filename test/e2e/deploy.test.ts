@@ -201,7 +201,7 @@ describe.each(kinds)('hello on $kind', ({ kind, missing }) => {
     project.replace('server.py', 'os.environ.get("RELEASE_ID", "dev")', '"another"');
     const ill = await project.run(['deploy', ...to]);
     expect(ill.status).toBe(1);
-    expect(ill.stdout).toContain('every service answers as this release');
+    expect(ill.stdout).toContain('refused (unhealthy): web: reports release another');
     expect(ill.stderr).toContain(`release ${second} is current (confirmed), web running`);
     expect([project.current(), await project.answering()]).toEqual([second, second]);
     expect(Object.values(project.states()).sort()).toEqual(['confirmed', 'confirmed', 'failed', 'failed']);

@@ -21,7 +21,7 @@ import { helloProject } from './hello-tasks.ts';
  * needs, logs, bytecode, contents kept for the next upload, files of the lock and of running commands.
  */
 const BESIDE =
-  /^\.slipway\/(runs|state|stat\.json|locks|tmp|rehearsal\/\.keys-)|^\.slipway\/rehearsal\/rehearsal\/(state\/(journal|runs|saved|releases|commands|lock-|damaged)|logs|cache|blobs|home)/;
+  /^\.slipway\/(runs|state|stat\.json|locks|tmp|rehearsal\/\.keys-)|^\.slipway\/rehearsal\/rehearsal\/(state\/(journal|runs|saved|releases|commands|lock-|damaged|switch|keeper)|logs|cache|blobs|home)/;
 
 /** Everything else: files with their contents and modes, links with their targets, and which service runs from which release. */
 type Snapshot = ReadonlyMap<string, string>;

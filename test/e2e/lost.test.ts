@@ -75,7 +75,7 @@ describe.skipIf(missingTools !== null)(
       project.edit();
       project.replace('server.py', 'os.environ.get("RELEASE_ID", "dev")', '"another"');
       const deploy = project.start(DEPLOY);
-      await until('health is asked', () => deploy.text().includes('ask release.health'), 30_000);
+      await until('health is asked', () => deploy.text().includes('ask release.gate'), 30_000);
       await cable?.unplug();
       const ended = await deploy.ended;
       expect(ended.status, ended.stdout + ended.stderr).toBe(4);
@@ -102,7 +102,7 @@ describe.skipIf(missingTools !== null)(
       project.edit();
       project.replace('server.py', 'os.environ.get("RELEASE_ID", "dev")', '"another"');
       const deploy = project.start(DEPLOY);
-      await until('health is asked', () => deploy.text().includes('ask release.health'), 30_000);
+      await until('health is asked', () => deploy.text().includes('ask release.gate'), 30_000);
       sshd?.cut();
       const ended = await deploy.ended;
       expect(ended.status, ended.stdout).toBe(1);
@@ -126,7 +126,7 @@ describe.skipIf(missingTools !== null)(
 test('of two deploys at once one wins, and the other is told who does: status 3', () =>
   inProject({ patience: { healthyTimes: 6 } }, async (project) => {
     const first = project.start(['deploy']);
-    await until('the first has the lock', () => first.text().includes('ask release.health'), 30_000);
+    await until('the first has the lock', () => first.text().includes('ask release.gate'), 30_000);
     const second = await project.run(['deploy']);
     expect(second.status, second.stdout).toBe(3);
     expect(second.stdout).toContain(

@@ -16,7 +16,7 @@ const PHASES = [
   { phase: 'upload', like: '"line":"changes rehearsal: upload', ill: false },
   { phase: 'stop', like: '"line":"changes rehearsal: stop service web', ill: false },
   { phase: 'start', like: '"line":"changes rehearsal: start service web', ill: false },
-  { phase: 'health', like: '"line":"reads rehearsal: ask release.health', ill: true },
+  { phase: 'health', like: '"line":"reads rehearsal: ask release.gate', ill: true },
 ] as const;
 
 const ILL = '"another"';
@@ -72,7 +72,7 @@ describe('a deploy that is signalled', () => {
       const ended = await project.run(['deploy'], signalled(signal, '"settled"', 'runner'));
       expect(ended, ended.stdout).toMatchObject({ status, signal: null });
       expect(project.journal().map(({ id, type }) => `${type} ${id ?? ''}`)).toContain(
-        'step-finished deploy(to=rehearsal)/1.3.else.17',
+        'step-finished deploy(to=rehearsal)/1.3.else.6',
       );
       expect(project.current()).toBe(project.packed());
       old = project.packed();
@@ -123,7 +123,7 @@ describe('a deploy that is signalled', () => {
   });
 
   const healthAsked = (running: Running): Promise<unknown> =>
-    until(`health is asked: ${running.text()}`, () => running.text().includes('ask release.health'), 30_000);
+    until(`health is asked: ${running.text()}`, () => running.text().includes('ask release.gate'), 30_000);
 });
 
 const STUBBORN = `
