@@ -4,13 +4,14 @@ import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
 import { agentSource, type AgentSource } from './agent.ts';
 import type { Answer } from './answer.ts';
-import { connect, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
 import type { Limits } from './limits.ts';
 import { takeLock } from './lock.ts';
 import type { Request } from './request.ts';
 import { openSession, type Session } from './session.ts';
 import { resolveEndpoint } from './ssh-config.ts';
 import type { Environment } from './target.ts';
+import { connect } from './transport.ts';
 
 /** What a link is made of. */
 export interface LinkOptions {
