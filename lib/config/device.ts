@@ -1,4 +1,4 @@
-import type { DeviceTarget } from '../model/device.ts';
+import { deviceVariable, type DeviceTarget } from '../model/device.ts';
 import { UsageError } from '../model/failure.ts';
 import { lookupFor, type Found, type Lookup, type Sources } from './lookup.ts';
 import * as shape from './shape.ts';
@@ -9,13 +9,26 @@ export const REHEARSAL = 'rehearsal';
 /** A device's root when `X_ROOT` says nothing. */
 export const DEFAULT_ROOT = '~/slipway';
 
+/** The longest that a lost connection may be waited for, in seconds. */
+const MAX_RECONNECT_S = 3600;
+
 /** The last word of each variable of a device. */
-export const SETTINGS = ['HOST', 'PORT', 'USER', 'KEY', 'KNOWN_HOSTS', 'ROOT', 'HTTP_PORT'] as const;
+export const SETTINGS = [
+  'HOST',
+  'PORT',
+  'USER',
+  'KEY',
+  'KNOWN_HOSTS',
+  'ROOT',
+  'HTTP_PORT',
+  'TRANSPORT',
+  'RECONNECT_S',
+] as const;
 export type Setting = (typeof SETTINGS)[number];
 
 /** The variable that configures a device: `my-board`, `HOST` → `MY_BOARD_HOST`. */
 export function variable(device: string, setting: Setting): string {
-  return `${device.toUpperCase().replaceAll('-', '_')}_${setting}`;
+  return deviceVariable(device, setting);
 }
 
 /** How a real device is reached; `UsageError` when it is not configured, or wrongly. */
@@ -43,6 +56,8 @@ export function deviceConfig(name: string, lookup: Lookup): DeviceTarget {
     knownHosts: each('KNOWN_HOSTS', (variable, found) => shape.file(variable, found, lookup.projectDir, 'there')),
     root: found ? shape.root(variable(name, 'ROOT'), found) : DEFAULT_ROOT,
     httpPort: each('HTTP_PORT', shape.port),
+    transport: each('TRANSPORT', (variable, found) => shape.oneOf(variable, found, ['ssh2', 'ssh'])) ?? 'ssh2',
+    reconnectMs: each('RECONNECT_S', (variable, found) => shape.seconds(variable, found, MAX_RECONNECT_S) * 1000),
     rehearsal: false,
   };
 }

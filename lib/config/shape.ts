@@ -14,6 +14,23 @@ export function port(name: string, found: Found): number {
   );
 }
 
+/** One word of a few. */
+export function oneOf<Word extends string>(name: string, found: Found, words: readonly Word[]): Word {
+  const word = words.find((one) => one === found.value);
+  if (word !== undefined) return word;
+  throw new UsageError(`${name} is ${shown(found)}: not ${words.join(' or ')}`, `correct ${name} in ${found.source}`);
+}
+
+/** A whole number of seconds, from 0. */
+export function seconds(name: string, found: Found, most: number): number {
+  const value = Number(found.value);
+  if (/^\d{1,9}$/.test(found.value) && value <= most) return value;
+  throw new UsageError(
+    `${name} is ${shown(found)}: not a number of seconds from 0 to ${String(most)}`,
+    `correct ${name} in ${found.source}`,
+  );
+}
+
 /** A host name, address or alias of ssh_config; never something that a command would take for an option. */
 export function host(name: string, found: Found): string {
   if (/^[\p{L}\p{N}_[][\p{L}\p{N}._:%[\]-]*$/u.test(found.value)) return found.value;

@@ -1,5 +1,5 @@
-import type { ClientChannel } from 'ssh2';
 import { parseMessage, type Message } from './answer.ts';
+import type { ByteChannel } from './connection.ts';
 import { lineReader } from './lines.ts';
 
 /** How much of the agent's standard error is kept for the message about its end, in characters. */
@@ -26,14 +26,13 @@ export interface AgentChannel {
   close(closeMs: number): Promise<void>;
 }
 
-/** Wraps a channel of ssh2, whose pending writes are never called back once it closed. */
-export function openChannel(raw: ClientChannel, place: string): AgentChannel {
+/** Wraps a channel's bytes. Pending writes may never be called back once it ended: nothing waits for one alone. */
+export function openChannel(raw: ByteChannel, place: string): AgentChannel {
   let end: End | null = null;
-  let exitCode: number | null = null;
   let tail = '';
-  let finish = (): void => undefined;
+  let finish: (exitCode: number | null) => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
-    finish = () => {
+    finish = (exitCode) => {
       end ??= { exitCode, tail: tail.trim() };
       resolve();
     };
@@ -44,15 +43,15 @@ export function openChannel(raw: ClientChannel, place: string): AgentChannel {
       return end;
     },
     ended,
-    write: (bytes) => end !== null || !raw.writable || raw.write(bytes),
-    drained: () => Promise.race([ended, new Promise<void>((resolve) => raw.once('drain', resolve))]),
+    write: (bytes) => end !== null || !raw.stdin.writable || raw.stdin.write(bytes),
+    drained: () => Promise.race([ended, new Promise<void>((resolve) => raw.stdin.once('drain', resolve))]),
     cut: () => {
-      raw.close();
-      finish();
+      raw.cut();
+      finish(null);
     },
     async close(closeMs) {
       if (end !== null) return;
-      raw.end();
+      raw.stdin.end();
       const cut = setTimeout(() => channel.cut(), closeMs);
       await ended;
       clearTimeout(cut);
@@ -62,16 +61,14 @@ export function openChannel(raw: ClientChannel, place: string): AgentChannel {
     const message = end === null ? parseMessage(line, place) : null;
     if (message !== null) channel.onMessage(message);
   });
-  raw.on('data', (bytes: Buffer) => {
+  raw.stdout.on('data', (bytes: Buffer) => {
     if (!read(bytes)) channel.cut();
   });
   raw.stderr.on('data', (bytes: Buffer) => {
     tail = (tail + bytes.toString('utf8')).slice(-MAX_TAIL);
   });
-  raw.on('exit', (code: number | null) => {
-    exitCode = code;
-  });
-  raw.on('error', finish);
-  raw.on('close', finish);
+  // What can no longer be written went with the command: its end says so.
+  raw.stdin.on('error', () => undefined);
+  void raw.exit.then(finish);
   return channel;
 }

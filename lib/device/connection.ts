@@ -1,13 +1,7 @@
-import { connect as connectSocket, type Socket } from 'node:net';
-import type { Client, ClientChannel } from 'ssh2';
+import type { Readable, Writable } from 'node:stream';
 import type { Failure } from '../model/failure.ts';
-import { logins } from './keys.ts';
-import { fingerprint, hostKeyAlgorithms, judge, knownHost, type HostKeyState } from './known-hosts.ts';
-import { KEEPALIVES, type Limits } from './limits.ts';
-import type { Endpoint } from './ssh-config.ts';
-import type { Environment } from './target.ts';
 
-/** A login on a device. */
+/** A login on a device, whichever program keeps it. */
 export interface Connection {
   readonly place: string;
   /** Starts one command; `connection-lost` when that is no longer possible. */
@@ -16,111 +10,23 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** The three streams of a command on a device. */
+export interface ByteChannel {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** The command's exit status, or `null` when the connection or a signal ended it: after that nothing comes any more. */
+  readonly exit: Promise<number | null>;
+  /** Ends it at once, whatever the other side does. */
+  cut(): void;
+}
+
 export type Opened =
-  { readonly ok: true; readonly channel: ClientChannel } | { readonly ok: false; readonly failure: Failure };
+  { readonly ok: true; readonly channel: ByteChannel } | { readonly ok: false; readonly failure: Failure };
 export type Connected =
   { readonly ok: true; readonly connection: Connection } | { readonly ok: false; readonly failure: Failure };
 
-/** What ssh2 adds to its errors: where one arose. It is judged by that and by its code, never by its text. */
-interface SshError extends Error {
-  readonly level?: string;
-  readonly code?: string | number;
-}
-
-/** Connects and logs in. The host key is judged before anything secret is sent. `abandon` ends an attempt early. */
-export async function connect(
-  endpoint: Endpoint,
-  environment: Environment,
-  limits: Limits,
-  abandon: AbortSignal,
-): Promise<Connected> {
-  const [known, login] = await Promise.all([knownHost(endpoint, environment), logins(endpoint)]);
-  if (!known.ok) return known;
-  if (!login.ok) return login;
-  const { Client } = (await import('ssh2')).default;
-  const client = new Client();
-  let hostKey: { readonly state: HostKeyState; readonly fingerprint: string } | null = null;
-  // Without noDelay every further request waits about 40 ms (Nagle against delayed acknowledgements).
-  const socket = connectSocket({ host: endpoint.host, port: endpoint.port, noDelay: true });
-  const outcome = new Promise<Failure | null>((resolve) => {
-    let past: 'nothing' | 'handshake' = 'nothing';
-    const fail = (error: SshError | null): void => resolve(failureOf(endpoint, error, hostKey, past));
-    client.on('handshake', () => (past = 'handshake'));
-    client.on('ready', () => resolve(null));
-    client.on('error', (error: SshError) => {
-      // A broken SSH agent is no end: ssh2 goes on to the next method.
-      if (error.level !== 'agent') fail(error);
-    });
-    client.on('close', () => fail(null));
-    abandon.addEventListener('abort', () => fail(null), { once: true });
-  });
-  client.connect({
-    sock: socket,
-    username: endpoint.user,
-    authHandler: login.methods,
-    agentForward: false,
-    readyTimeout: limits.connectMs,
-    keepaliveInterval: limits.keepaliveMs,
-    keepaliveCountMax: KEEPALIVES,
-    algorithms: { serverHostKey: hostKeyAlgorithms(known.known) },
-    hostVerifier: (key: Buffer) => {
-      hostKey = { state: judge(known.known, key), fingerprint: fingerprint(key) };
-      return hostKey.state === 'trusted';
-    },
-  });
-  const failure = abandon.aborted ? failureOf(endpoint, null, null, 'nothing') : await outcome;
-  const close = closer(client, socket, limits);
-  if (failure === null)
-    return {
-      ok: true,
-      connection: { place: endpoint.place, exec: (command) => exec(client, endpoint.place, command), close },
-    };
-  await close();
-  return { ok: false, failure };
-}
-
-function failureOf(
-  endpoint: Endpoint,
-  error: SshError | null,
-  hostKey: { readonly state: HostKeyState; readonly fingerprint: string } | null,
-  past: 'nothing' | 'handshake',
-): Failure {
-  const { place, user } = endpoint;
-  const address = `${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${String(endpoint.port)}`;
-  if (hostKey !== null && hostKey.state !== 'trusted')
-    return { reason: 'host-key', place, address, state: hostKey.state, fingerprint: hostKey.fingerprint };
-  if (error?.level === 'client-timeout') return { reason: 'unreachable', place, address, code: 'ETIMEDOUT' };
-  if (error?.level === 'client-socket')
-    return { reason: 'unreachable', place, address, code: String(error.code ?? 'EIO') };
-  // Once the keys are exchanged, a server that ends the conversation does so because of the login.
-  if (error?.level === 'client-authentication' || past === 'handshake')
-    return { reason: 'authentication', place, address, user };
-  return { reason: 'unreachable', place, address, code: error === null ? 'ECONNRESET' : 'EPROTO' };
-}
-
-function exec(client: Client, place: string, command: string): Promise<Opened> {
-  const lost: Opened = { ok: false, failure: { reason: 'connection-lost', place, doing: 'starting the agent' } };
-  return new Promise((resolve) => {
-    client.once('close', () => resolve(lost));
-    try {
-      client.exec(command, (error, channel) => resolve(error ? lost : { ok: true, channel }));
-    } catch {
-      // ssh2 throws when the connection ended before.
-      resolve(lost);
-    }
-  });
-}
-
-function closer(client: Client, socket: Socket, limits: Limits): () => Promise<void> {
-  return () =>
-    new Promise((resolve) => {
-      if (socket.destroyed) return resolve();
-      const cut = setTimeout(() => socket.destroy(), limits.closeMs);
-      socket.once('close', () => {
-        clearTimeout(cut);
-        resolve();
-      });
-      client.end();
-      socket.resume();
-    });
+/** Opens a channel whose connection went before it began. */
+export function lostBeforeStart(place: string): Opened {
+  return { ok: false, failure: { reason: 'connection-lost', place, doing: 'starting the agent' } };
 }

@@ -17,7 +17,12 @@ export async function logins(endpoint: Endpoint): Promise<Logins> {
   const username = endpoint.user;
   const agent: AnyAuthMethod[] =
     endpoint.agentSocket === null ? [] : [{ type: 'agent', username, agent: endpoint.agentSocket }];
-  const files = await Promise.all(endpoint.keys.map(readKey));
+  const { utils } = (await import('ssh2')).default;
+  const reads = (bytes: Buffer): boolean => {
+    const key = utils.parseKey(bytes);
+    return !(key instanceof Error) && (Array.isArray(key) ? ((key as (typeof key)[])[0] ?? key) : key).isPrivateKey();
+  };
+  const files = await Promise.all(endpoint.keys.map((path) => readKey(path, reads)));
   const keys = files.flatMap((file): AnyAuthMethod[] =>
     file.state === 'usable' ? [{ type: 'publickey', username, key: file.bytes }] : [],
   );
@@ -27,6 +32,17 @@ export async function logins(endpoint: Endpoint): Promise<Logins> {
   if (file?.state === 'encrypted' && agent.length > 0) return { ok: true, methods: agent };
   return { ok: false, failure: keyFailure(path, file) };
 }
+
+/** Why OpenSSH could not use the configured key without asking, or `null`; it reads more kinds of key than ssh2. */
+export async function keyProblem(endpoint: Endpoint): Promise<Failure | null> {
+  const [path] = endpoint.keys;
+  if (!endpoint.keyConfigured || path === undefined) return null;
+  const file = await readKey(path, isPrivateKey);
+  const usable = file.state === 'usable' || (file.state === 'encrypted' && endpoint.agentSocket !== null);
+  return usable ? null : keyFailure(path, file);
+}
+
+const isPrivateKey = (bytes: Buffer): boolean => /^-----BEGIN [A-Z ]*PRIVATE KEY-----/m.test(bytes.toString('latin1'));
 
 function keyFailure(path: string, file: KeyFile | undefined): Failure {
   if (file?.state === 'unreadable') return { reason: 'file-system', code: file.code, path, operation: 'read' };
@@ -41,7 +57,7 @@ function keyFailure(path: string, file: KeyFile | undefined): Failure {
   };
 }
 
-async function readKey(path: string): Promise<KeyFile> {
+async function readKey(path: string, reads: (bytes: Buffer) => boolean): Promise<KeyFile> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
@@ -49,11 +65,7 @@ async function readKey(path: string): Promise<KeyFile> {
     return { state: 'unreadable', code: (error as NodeJS.ErrnoException).code ?? 'EIO' };
   }
   if (isEncrypted(bytes.toString('latin1'))) return { state: 'encrypted' };
-  const { utils } = (await import('ssh2')).default;
-  const key = utils.parseKey(bytes);
-  return key instanceof Error || !(Array.isArray(key) ? ((key as (typeof key)[])[0] ?? key) : key).isPrivateKey()
-    ? { state: 'not-a-key' }
-    : { state: 'usable', bytes };
+  return reads(bytes) ? { state: 'usable', bytes } : { state: 'not-a-key' };
 }
 
 /** Read from the form of the file: the cipher's name in OpenSSH's own format (PROTOCOL.key), a header in the others. */

@@ -10,10 +10,14 @@ interface KnownKey {
   readonly type: string;
   readonly base64: string;
   readonly revoked: boolean;
+  /** A certificate authority's: it signs host keys, and is none. */
+  readonly authority: boolean;
 }
 
 /** What known_hosts files say about a host: under its name with the port, and under its bare name. */
 export interface KnownHost {
+  /** The name, with the port where it is not 22, or ssh_config's HostKeyAlias. */
+  readonly name: string;
   readonly exact: readonly KnownKey[];
   readonly bare: readonly KnownKey[];
 }
@@ -38,7 +42,7 @@ export async function knownHost(endpoint: Endpoint, environment: Environment): P
     exactName === host || endpoint.hostKeyAlias !== null
       ? { ok: true, keys: [] }
       : await lookUpAll(host, files, environment);
-  return bare.ok ? { ok: true, known: { exact: exact.keys, bare: bare.keys } } : bare;
+  return bare.ok ? { ok: true, known: { name: exactName, exact: exact.keys, bare: bare.keys } } : bare;
 }
 
 async function lookUpAll(name: string, files: readonly string[], environment: Environment): Promise<Found> {
@@ -63,15 +67,19 @@ async function lookUp(name: string, file: string, environment: Environment): Pro
   };
 }
 
-/** One line, as sshd(8) describes it: `[@marker] names type base64 [comment]`. Keys of certificate authorities are left out. */
+const MARKERS: readonly string[] = ['@revoked', '@cert-authority'];
+
+/** One line, as sshd(8) describes it: `[@marker] names type base64 [comment]`. */
 function parseLine(line: string): KnownKey[] {
   if (line === '' || line.startsWith('#')) return [];
   const words = line.split(/\s+/);
   const marker = words[0]?.startsWith('@') === true ? words.shift() : undefined;
   const [, type, base64] = words;
-  if (type === undefined || base64 === undefined || (marker !== undefined && marker !== '@revoked')) return [];
-  return [{ type, base64, revoked: marker === '@revoked' }];
+  if (type === undefined || base64 === undefined || (marker !== undefined && !MARKERS.includes(marker))) return [];
+  return [{ type, base64, revoked: marker === '@revoked', authority: marker === '@cert-authority' }];
 }
+
+const isKey = (key: KnownKey): boolean => !key.revoked && !key.authority;
 
 /**
  * Judges a raw host key as OpenSSH does: revoked under any name wins; the bare name counts only where nothing is known
@@ -81,10 +89,22 @@ export function judge({ exact, bare }: KnownHost, rawKey: Buffer): HostKeyState 
   const base64 = rawKey.toString('base64');
   const same = (key: KnownKey): boolean => key.base64 === base64;
   if ([...exact, ...bare].some((key) => key.revoked && same(key))) return 'revoked';
-  const valid = exact.filter((key) => !key.revoked);
+  const valid = exact.filter(isKey);
   if (valid.length > 0) return valid.some(same) ? 'trusted' : 'changed';
-  return bare.some((key) => !key.revoked && same(key)) ? 'trusted' : 'unknown';
+  return bare.some((key) => isKey(key) && same(key)) ? 'trusted' : 'unknown';
 }
+
+/** The same judgement as a known_hosts file for OpenSSH, every name replaced by the one that it looks up. */
+export function knownHostsText({ name, exact, bare }: KnownHost): string {
+  const valid = (exact.some((key) => !key.revoked) ? exact : bare).filter((key) => !key.revoked);
+  const revoked = [...exact, ...bare].filter((key) => key.revoked);
+  const marker = (key: KnownKey): string => (key.revoked ? '@revoked ' : key.authority ? '@cert-authority ' : '');
+  return [...revoked, ...valid].map((key) => `${marker(key)}${name} ${key.type} ${key.base64}\n`).join('');
+}
+
+/** Whether certificates of a known authority may stand for the host: only OpenSSH can judge those. */
+export const hasAuthority = ({ exact, bare }: KnownHost): boolean =>
+  [...exact, ...bare].some((key) => key.authority && !key.revoked);
 
 /** A key as people compare it: `SHA256:…`, as `ssh-keygen -l` prints it. */
 export function fingerprint(rawKey: Buffer): string {
@@ -103,7 +123,7 @@ export type HostKeyAlgorithm = (typeof ALGORITHMS)[number];
 
 /** Host key algorithms, those of known keys first: a server with several keys then shows the one that can be judged. */
 export function hostKeyAlgorithms({ exact, bare }: KnownHost): HostKeyAlgorithm[] {
-  const valid = (exact.some((key) => !key.revoked) ? exact : bare).filter((key) => !key.revoked);
+  const valid = (exact.some(isKey) ? exact : bare).filter(isKey);
   const known = (algorithm: string): boolean =>
     valid.some(({ type }) => type === algorithm || (type === 'ssh-rsa' && algorithm.startsWith('rsa-')));
   return [...ALGORITHMS.filter(known), ...ALGORITHMS.filter((algorithm) => !known(algorithm))];

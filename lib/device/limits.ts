@@ -12,6 +12,8 @@ export interface Limits {
   readonly graceMs: number;
   /** Until a lock that our own lost session still holds is free again. */
   readonly relockMs: number;
+  /** From the loss of a connection to the last attempt to make it again, unless the device's configuration says. */
+  readonly reconnectMs: number;
   /** For an orderly end of session and connection; then they are cut. */
   readonly closeMs: number;
   /** Between two questions whether the other side is still there; three without an answer lose the connection. */
@@ -25,6 +27,7 @@ export const LIMITS: Limits = {
   marginMs: 15_000,
   graceMs: 10_000,
   relockMs: 30_000,
+  reconnectMs: 30_000,
   closeMs: 3_000,
   keepaliveMs: 10_000,
 };

@@ -1,36 +1,22 @@
-import type { DeviceTarget } from '../model/device.ts';
-import { hostname } from 'node:os';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
-import { agentSource, type AgentSource } from './agent.ts';
 import type { Answer } from './answer.ts';
-import { connect, type Connection } from './connection.ts';
-import type { Limits } from './limits.ts';
+import { clientOf, hangUp, start, type Linked, type LinkOptions, type Live } from './dial.ts';
 import { takeLock } from './lock.ts';
+import { persist } from './reconnect.ts';
 import type { Request } from './request.ts';
-import { openSession, type Session } from './session.ts';
-import { resolveEndpoint } from './ssh-config.ts';
-import type { Environment } from './target.ts';
+import type { Session } from './session.ts';
 
-/** What a link is made of. */
-export interface LinkOptions {
-  readonly target: DeviceTarget;
-  readonly run: string;
-  readonly environment: Environment;
-  readonly limits: Limits;
-  /** Another agent than this version's own. */
-  readonly source?: AgentSource;
-}
+/** How often one request is sent again because the connection went before its answer came. */
+const MOST_RESENT = 5;
 
-/** Whether a connection that was lost is made again for what is asked now. */
+/** Whether work goes on, or what it changed is put back: an undo takes locks again whoever held them meanwhile. */
 export type Mode = 'working' | 'undoing';
 
-type Live = { readonly connection: Connection; readonly session: Session };
-type Linked = { readonly ok: true; readonly live: Live } | { readonly ok: false; readonly failure: Failure };
-
 /**
- * The one session of a run with a device, made on first use. Lost while locks are held, it is made again only to undo:
- * work must not go on under a lock that was free for a moment. Undo takes the locks again first.
+ * The one session of a run with a device, made on first use. A connection that is lost is made again for a while, its
+ * locks are taken again, and what was asked is asked again, for every operation but `run` comes to the same when it is
+ * repeated. Work goes on only if nobody else held one of the locks in between; otherwise nothing but its undo does.
  */
 export interface Link {
   /** A session was there and is gone. */
@@ -47,52 +33,80 @@ export interface Link {
 }
 
 export function createLink(options: LinkOptions): Link {
-  const { run, limits } = options;
+  const { run, limits, target } = options;
   const client = clientOf(options.environment);
   const held = new Set<string>();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
   let beatMs: number | null = null;
   let stopBeat = (): void => undefined;
+  /** What ended the last session, and until when (of `performance.now`) it is tried to have another. */
+  let loss: { readonly failure: Failure; readonly until: number } | null = null;
+  /** Why no work may go on: a lock was not ours all the while. */
+  let interrupted: Failure | null = null;
 
-  const lock = (session: Session, name: string, cancel: Cancel | null, patient: boolean): Promise<Answer> =>
+  const take = (session: Session, name: string, cancel: Cancel | null, patient: boolean): Promise<Answer> =>
     takeLock(session, { name, client, run, cancel, patient, limits });
 
-  const open = async (mode: Mode, cancel: Cancel | null): Promise<Linked> => {
-    if (live?.session.lost === null) return { ok: true, live };
-    if (live !== null) {
-      if (mode === 'working' && held.size > 0) return { ok: false, failure: live.session.lost };
-      await hangUp(live);
-      live = null;
-    }
+  const attempt = async (cancel: Cancel | null): Promise<Linked> => {
     const opened = await start(options, cancel);
     if (!opened.ok) return opened;
     for (const name of held) {
-      const locked = await lock(opened.live.session, name, cancel, true);
-      if (!locked.ok) {
-        await hangUp(opened.live);
-        return locked;
-      }
+      const taken = await take(opened.live.session, name, cancel, true);
+      const passed = !taken.ok && taken.failure.reason === 'connection-lost';
+      if (!passed && !continued(taken)) interrupted ??= loss?.failure ?? null;
+      if (taken.ok) continue;
+      await hangUp(opened.live);
+      return taken;
     }
+    loss = null;
     live = opened.live;
     if (beatMs !== null) stopBeat = live.session.beat(beatMs);
     return opened;
   };
 
-  const linked = (mode: Mode, cancel: Cancel | null): Promise<Linked> => {
+  const open = async (cancel: Cancel | null): Promise<Linked> => {
+    if (live?.session.lost === null) return { ok: true, live };
+    if (live === null) return loss === null ? attempt(cancel) : persist(() => attempt(cancel), loss.until, cancel);
+    const until = performance.now() + (target.reconnectMs ?? limits.reconnectMs);
+    loss = { failure: live.session.lost, until };
+    const gone = live;
+    live = null;
+    await hangUp(gone);
+    return persist(() => attempt(cancel), until, cancel);
+  };
+
+  const linked = (cancel: Cancel | null): Promise<Linked> => {
     // Branches of a plan run side by side: they wait for the same connection.
-    opening ??= open(mode, cancel).finally(() => (opening = null));
+    opening ??= open(cancel).finally(() => (opening = null));
     return opening;
+  };
+
+  const ask = async (
+    mode: Mode,
+    cancel: Cancel | null,
+    mostResent: number,
+    act: (session: Session, again: boolean) => Promise<Answer>,
+  ): Promise<Answer> => {
+    let answer: Answer | null = null;
+    for (let sent = 0; sent <= mostResent; sent++) {
+      const opened = await linked(cancel);
+      if (mode === 'working' && interrupted !== null) return { ok: false, failure: interrupted };
+      // What went wrong first says more than why there is no other connection.
+      if (!opened.ok) return answer === null || cancel?.cancelled ? opened : answer;
+      const { session } = opened.live;
+      answer = await act(session, sent > 0);
+      if (answer.ok || answer.failure.reason !== 'connection-lost' || !session.dropped) return answer;
+    }
+    return answer ?? { ok: false, failure: { reason: 'broken', message: 'nothing was asked' } };
   };
 
   return {
     get lost() {
-      return live !== null && live.session.lost !== null;
+      return loss !== null || (live !== null && live.session.lost !== null);
     },
-    async request(request, mode) {
-      const opened = await linked(mode, request.cancel);
-      return opened.ok ? opened.live.session.request(request) : opened;
-    },
+    request: (request, mode) =>
+      ask(mode, request.cancel, request.op === 'run' ? 0 : MOST_RESENT, (session) => session.request(request)),
     async fresh(request) {
       const opened = await start(options, request.cancel);
       if (!opened.ok) return opened;
@@ -110,14 +124,13 @@ export function createLink(options: LinkOptions): Link {
       };
     },
     async lock(name, cancel, mode) {
-      const opened = await linked(mode, cancel);
-      if (!opened.ok) return opened;
-      const answer = await lock(opened.live.session, name, cancel, false);
+      const answer = await ask(mode, cancel, MOST_RESENT, (session, again) => take(session, name, cancel, again));
       if (answer.ok) held.add(name);
       return answer;
     },
     async unlock(name) {
       held.delete(name);
+      if (held.size === 0) interrupted = null;
       if (live === null || live.session.lost !== null) return;
       await live.session.request({ op: 'unlock', args: { name }, cancel: null, timeoutMs: limits.closeMs });
     },
@@ -130,33 +143,8 @@ export function createLink(options: LinkOptions): Link {
   };
 }
 
-/** Who asks, as the device's journal and its locks name them. */
-const clientOf = (environment: Environment): string => `${environment['USER'] ?? 'somebody'}@${hostname()}`;
-
-async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {
-  const abandon = new AbortController();
-  const withdraw = cancel?.onCancel(() => abandon.abort());
-  const opened = await dial(options, abandon.signal);
-  withdraw?.();
-  return !opened.ok && cancel?.cancelled ? { ok: false, failure: cancel.cancelled } : opened;
-}
-
-async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked> {
-  const { target, environment, limits, run } = options;
-  const client = clientOf(environment);
-  const resolved = await resolveEndpoint(target, environment);
-  if (!resolved.ok) return resolved;
-  const connected = await connect(resolved.endpoint, environment, limits, abandon);
-  if (!connected.ok) return connected;
-  const { connection } = connected;
-  const header = { root: target.root, run, client, publicPort: target.httpPort, rehearsal: target.rehearsal };
-  const opened = await openSession(connection, header, options.source ?? agentSource(), limits, abandon);
-  if (opened.ok) return { ok: true, live: { connection, session: opened.session } };
-  await connection.close();
-  return opened;
-}
-
-async function hangUp({ connection, session }: Live): Promise<void> {
-  await session.close();
-  await connection.close();
+/** Whether a lock was ours all the while: the device found our own name in it, and the kernel had freed it. */
+function continued(answer: Answer): boolean {
+  if (!answer.ok || answer.value === null || typeof answer.value !== 'object') return false;
+  return (answer.value as { readonly [field: string]: unknown })['continued'] === true;
 }

@@ -21,6 +21,8 @@ export interface SessionHeader {
 export interface Session {
   /** Why nothing can be asked any more, or `null`. */
   readonly lost: Failure | null;
+  /** It is lost because the connection went, not because the agent ended. */
+  readonly dropped: boolean;
   /** Requests are answered one after the other, in the order in which they were made. */
   request(request: Request): Promise<Answer>;
   /** Sends a heartbeat every `everyMs` from now on, but none within raw bytes; what it returns stops that. */
@@ -115,6 +117,9 @@ function startSession(channel: AgentChannel, place: string, limits: Limits): Ses
   return {
     get lost() {
       return lost;
+    },
+    get dropped() {
+      return channel.end !== null && channel.end.exitCode === null;
     },
     request(request) {
       const answer = queue.then(() => perform(request));

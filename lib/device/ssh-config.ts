@@ -1,4 +1,4 @@
-import type { DeviceTarget } from '../model/device.ts';
+import { deviceVariable, type DeviceTarget } from '../model/device.ts';
 import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Failure } from '../model/failure.ts';
@@ -9,6 +9,10 @@ import type { Environment } from './target.ts';
 export interface Endpoint {
   /** The device's name, for failures. */
   readonly place: string;
+  /** The choices as they were configured: OpenSSH itself reads the rest from its own configuration. */
+  readonly given: DeviceTarget;
+  /** The host as it was configured, which may be an alias of ssh_config. */
+  readonly alias: string;
   readonly host: string;
   readonly port: number;
   readonly user: string;
@@ -19,6 +23,13 @@ export interface Endpoint {
   /** ssh_config's HostKeyAlias: the name under which the host key is known. */
   readonly hostKeyAlias: string | null;
   readonly agentSocket: string | null;
+  /** What leads there according to ssh_config (`proxyjump bastion`), or `null`: only OpenSSH follows it. */
+  readonly through: string | null;
+}
+
+/** Where an endpoint is, for people. */
+export function addressOf({ host, port }: Endpoint): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
 
 type Resolved = { readonly ok: true; readonly endpoint: Endpoint } | { readonly ok: false; readonly failure: Failure };
@@ -29,12 +40,15 @@ export async function resolveEndpoint(target: DeviceTarget, environment: Environ
   const settings: Settings = target.rehearsal ? new Map() : await sshSettings(target, environment);
   const one = (name: string): string | undefined => settings.get(name)?.[0];
   const hop = ['proxyjump', 'proxycommand'].find((name) => (one(name) ?? 'none') !== 'none');
-  if (hop !== undefined) {
-    const message = `ssh_config reaches ${target.host} through ${hop} (${one(hop) ?? ''}), which is not followed; forward a port with ssh -L and give its host and port`;
+  const through = hop === undefined ? null : `${hop} ${one(hop) ?? ''}`;
+  if (through !== null && target.transport === 'ssh2') {
+    const message = `ssh_config reaches ${target.host} through ${through}, which only OpenSSH can follow: set ${deviceVariable(target.name, 'TRANSPORT')}=ssh`;
     return { ok: false, failure: { reason: 'refused', message } };
   }
   const endpoint: Endpoint = {
     place: target.name,
+    given: target,
+    alias: target.host,
     host: one('hostname') ?? target.host,
     port: target.port ?? Number(one('port') ?? 22),
     user: target.user ?? one('user') ?? userInfo().username,
@@ -46,6 +60,7 @@ export async function resolveEndpoint(target: DeviceTarget, environment: Environ
     knownHosts: target.knownHosts !== null ? [target.knownHosts] : knownHostsFiles(settings, environment),
     hostKeyAlias: one('hostkeyalias') ?? null,
     agentSocket: target.rehearsal ? null : agentSocket(one('identityagent'), environment),
+    through,
   };
   return { ok: true, endpoint };
 }

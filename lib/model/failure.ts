@@ -45,6 +45,15 @@ export type Failure =
       readonly fingerprint: string;
     }
   | { readonly reason: 'authentication'; readonly place: string; readonly address: string; readonly user: string }
+  /** OpenSSH did not get in, and nobody but itself can know why. */
+  | {
+      readonly reason: 'ssh-failed';
+      readonly place: string;
+      readonly address: string;
+      readonly through: string | null;
+      readonly status: number | null;
+      readonly said: string;
+    }
   | { readonly reason: 'connection-lost'; readonly place: string; readonly doing: string }
   /** The device could not be asked, and takes an unconfirmed switch back by itself. */
   | { readonly reason: 'left-to-device'; readonly place: string; readonly because: string }

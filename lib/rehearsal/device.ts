@@ -43,6 +43,8 @@ export async function startRehearsalDevice(options: RehearsalOptions): Promise<R
       knownHosts: keys.writeKnownHosts(port),
       root,
       httpPort,
+      transport: 'ssh2',
+      reconnectMs: null,
       rehearsal: true,
     },
     async close() {

@@ -93,6 +93,12 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `${place} (${address}) does not let ${user} in`,
     next: `see the key: "config" shows X_KEY and X_USER; try: ssh ${user}@${hostOf(address)} true`,
   }),
+  'ssh-failed': ({ place, address, through, status, said }) => ({
+    message: `ssh does not get into ${place} (${address}${through === null ? '' : `, through ${through}`}): ${
+      said === '' ? `it ended with status ${String(status)}` : said
+    }`,
+    next: `try: ssh ${hostOf(address)} true`,
+  }),
   'connection-lost': ({ place, doing }) => ({
     message: `the connection to ${place} was lost while ${doing}`,
     next: `see what is there now: status; then run it again`,

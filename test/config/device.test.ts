@@ -29,7 +29,7 @@ describe('a device', () => {
       key: 'key',
       known: '',
       '.env.my-board':
-        'MY_BOARD_HOST=10.0.0.7\nMY_BOARD_PORT=2222\nMY_BOARD_USER=ops\nMY_BOARD_KEY=key\nMY_BOARD_KNOWN_HOSTS=known\nMY_BOARD_ROOT=/srv/app\nMY_BOARD_HTTP_PORT=80',
+        'MY_BOARD_HOST=10.0.0.7\nMY_BOARD_PORT=2222\nMY_BOARD_USER=ops\nMY_BOARD_KEY=key\nMY_BOARD_KNOWN_HOSTS=known\nMY_BOARD_ROOT=/srv/app\nMY_BOARD_HTTP_PORT=80\nMY_BOARD_TRANSPORT=ssh\nMY_BOARD_RECONNECT_S=5',
     });
     const { projectDir } = sources;
     expect(deviceConfig('my-board', lookupFor(sources, 'my-board'))).toEqual({
@@ -41,6 +41,8 @@ describe('a device', () => {
       knownHosts: join(projectDir, 'known'),
       root: '/srv/app',
       httpPort: 80,
+      transport: 'ssh',
+      reconnectMs: 5_000,
       rehearsal: false,
     });
     const few = await sourcesOf({}, { environment: { JETSON_HOST: 'jetson.local', JETSON_PORT: '' } });
@@ -53,6 +55,8 @@ describe('a device', () => {
       knownHosts: null,
       root: '~/slipway',
       httpPort: null,
+      transport: 'ssh2',
+      reconnectMs: null,
       rehearsal: false,
     });
   });
@@ -63,6 +67,8 @@ describe('a device', () => {
     ['JETSON_PORT', '22x'],
     ['JETSON_PORT', '0x16'],
     ['JETSON_HTTP_PORT', '-1'],
+    ['JETSON_TRANSPORT', 'telnet'],
+    ['JETSON_RECONNECT_S', 'forever'],
     ['JETSON_HOST', '-oProxyCommand=x'],
     ['JETSON_HOST', 'ops@jetson'],
     ['JETSON_USER', '-l'],

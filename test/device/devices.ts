@@ -1,4 +1,4 @@
-import type { DeviceTarget } from '../../lib/model/device.ts';
+import type { DeviceTarget, Transport } from '../../lib/model/device.ts';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { startRehearsalDevice } from '../../lib/rehearsal/device.ts';
@@ -13,20 +13,19 @@ export interface TestDevice {
   stop(): Promise<void>;
 }
 
-/** The two servers that Slipway meets: OpenSSH's, and its own. */
+const openssh = async (transport: Transport): Promise<TestDevice> => {
+  const sshd = await startSshd({ transport });
+  return { target: sshd.device, root: sshd.root, sshd, stop: () => sshd.stop() };
+};
+
+/** The two servers that Slipway meets: OpenSSH's, reached either way, and its own. */
 export const devices: readonly {
   readonly kind: string;
   readonly missing: string | null;
   start(): Promise<TestDevice>;
 }[] = [
-  {
-    kind: 'sshd',
-    missing: missingTools,
-    async start() {
-      const sshd = await startSshd();
-      return { target: sshd.device, root: sshd.root, sshd, stop: () => sshd.stop() };
-    },
-  },
+  { kind: 'sshd', missing: missingTools, start: () => openssh('ssh2') },
+  { kind: 'sshd through ssh', missing: missingTools, start: () => openssh('ssh') },
   {
     kind: 'the rehearsal device',
     missing: null,

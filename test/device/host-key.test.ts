@@ -3,13 +3,15 @@ import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BARE, failureIn, performerFor, rigEnded } from './rig.ts';
-import { keyPair, missingTools, startSshd, type Sshd } from './sshd.ts';
+import { keyPair, missingTools, startSshd, transports, type Sshd } from './sshd.ts';
 
-describe.skipIf(missingTools !== null)(`host keys${missingTools === null ? '' : ` (needs ${missingTools})`}`, () => {
+const needs = missingTools === null ? '' : ` (needs ${missingTools})`;
+
+describe.skipIf(missingTools !== null).each(transports)(`host keys by $transport${needs}`, ({ transport }) => {
   let sshd: Sshd;
   let files = 0;
   beforeAll(async () => {
-    sshd = await startSshd({ hostKeyTypes: ['ed25519', 'rsa'] });
+    sshd = await startSshd({ hostKeyTypes: ['ed25519', 'rsa'], transport });
   });
   afterAll(async () => {
     await rigEnded();

@@ -1,16 +1,18 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DevicePerformerOptions } from '../../lib/device/performer.ts';
 import { BARE, cancelByHand, command, failureIn, performerFor, performing, rigEnded } from './rig.ts';
-import { freePort, keyPair, missingTools, startSshd, type Sshd } from './sshd.ts';
+import { freePort, keyPair, missingTools, startSshd, transports, writeSshConfig, type Sshd } from './sshd.ts';
 
-describe.skipIf(missingTools !== null)(`logging in${missingTools === null ? '' : ` (needs ${missingTools})`}`, () => {
+const needs = missingTools === null ? '' : ` (needs ${missingTools})`;
+
+describe.skipIf(missingTools !== null).each(transports)(`logging in by $transport${needs}`, ({ transport }) => {
   let sshd: Sshd;
   beforeAll(async () => {
-    sshd = await startSshd();
+    sshd = await startSshd({ transport });
   });
   afterAll(async () => {
     await rigEnded();
@@ -76,22 +78,16 @@ describe.skipIf(missingTools !== null)(`logging in${missingTools === null ? '' :
 
   test('ssh_config gives host, port, user, identity and known_hosts of an alias', async () => {
     const home = join(sshd.folder, 'home');
-    mkdirSync(join(home, '.ssh'), { recursive: true });
+    mkdirSync(home);
     const { port, user, key, knownHosts } = sshd.device;
-    // A stand-in for ssh: its configuration is found through the password database, which a test cannot move.
-    const ssh = join(home, 'ssh');
-    const lines = [
-      `hostname 127.0.0.1`,
-      `port ${String(port)}`,
-      `user ${String(user)}`,
-      `identityfile ${String(key)}`,
-      `userknownhostsfile ${String(knownHosts)}`,
-    ];
-    writeFileSync(
-      ssh,
-      `#!/bin/sh\n[ "$1 $2 $3" = "-G -- my-alias" ] || exit 1\n${lines.map((line) => `echo '${line}'`).join('\n')}\n`,
-    );
-    chmodSync(ssh, 0o755);
+    writeSshConfig(home, [
+      'Host my-alias',
+      'HostName 127.0.0.1',
+      `Port ${String(port)}`,
+      `User ${String(user)}`,
+      `IdentityFile ${String(key)}`,
+      `UserKnownHostsFile ${String(knownHosts)}`,
+    ]);
     const environment = { ...BARE, PATH: `${home}:${String(BARE.PATH)}` };
     expect(
       await attempt({ host: 'my-alias', port: null, user: null, key: null, knownHosts: null }, { environment }),

@@ -1,80 +1,202 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { agentSource, type AgentSource } from '../../lib/device/agent.ts';
+import type { DevicePerformer, DevicePerformerOptions } from '../../lib/device/performer.ts';
+import { s } from '../../lib/model/schema.ts';
+import { Cable } from './cable.ts';
+import { packedTree } from './packed.ts';
 import { until } from './poll.ts';
-import { command, failureIn, performerFor, performing, rigEnded, stepOf, valueIn } from './rig.ts';
-import { missingTools, startSshd, type Sshd } from './sshd.ts';
+import { cancelByHand, command, failureIn, performerFor, performing, rigEnded, stepOf, valueIn } from './rig.ts';
+import { missingTools, startSshd, transports, type Sshd } from './sshd.ts';
 
-describe.skipIf(missingTools !== null)(
-  `a lost connection${missingTools === null ? '' : ` (needs ${missingTools})`}`,
-  () => {
-    let sshd: Sshd;
-    beforeAll(async () => {
-      sshd = await startSshd();
-    });
-    afterAll(async () => {
-      await rigEnded();
-      await sshd.stop();
-    });
-    const scope = { kind: 'lock', place: 'board', name: 'deploy' } as const;
-    const at = (path: string): string => join(sshd.root, path);
+/** The real agent with one more operation: it leaves a mark each time that it begins, and ends once there is `go`. */
+function slowSource(): AgentSource {
+  const slow = `
+def slow(session, args):
+    append_line(session.root.at('begun'), b'x\\n')
+    while not os.path.exists(session.root.at('go')):
+        session.rest(0.02)
+    return 'done'
 
-    /** Changes a file under the lock, then loses the connection by `lose` in the middle of a command; undoes over a new one. */
-    async function loseAndUndo(lose: () => void): Promise<void> {
-      const performer = performerFor(sshd.device);
-      writeFileSync(at('file'), 'before');
-      expect(await performer.enter(scope, performing())).toMatchObject({ ok: true });
-      const write = stepOf('write', { path: 'file', content: 'after', mode: 0o644 });
-      expect(valueIn(await performer.perform(write, performing()))).toBeNull();
-      const around = performing();
-      const busy = performer.perform(command(['sh', '-c', 'echo $$; sleep 62']), around);
-      const pid = await until('the command runs', () => /^(\d+)\n/.exec(around.text())?.[1]);
-      lose();
-      expect(failureIn(await busy)).toMatchObject({ reason: 'connection-lost', place: 'board', doing: 'run' });
-      expect(failureIn(await performer.perform(command(['true']), performing()))).toMatchObject({
-        reason: 'connection-lost',
+OPERATIONS['test.slow'] = reads(slow)
+if __name__ == '__main__':`;
+  const { bootstrap, agent } = agentSource();
+  const changed = Buffer.from(agent.toString().replace("if __name__ == '__main__':", slow));
+  return { bootstrap, agent: changed, sha256: createHash('sha256').update(changed).digest('hex') };
+}
+
+const needs = missingTools === null ? '' : ` (needs ${missingTools})`;
+const scope = { kind: 'lock', place: 'board', name: 'deploy' } as const;
+
+describe.skipIf(missingTools !== null).each(transports)(`a lost connection by $transport${needs}`, ({ transport }) => {
+  let sshd: Sshd;
+  let cable: Cable;
+  beforeAll(async () => {
+    sshd = await startSshd({ transport });
+    cable = await Cable.to(sshd.device.port ?? 0);
+    writeFileSync(join(sshd.folder, 'known'), `[127.0.0.1]:${String(cable.port)} ${sshd.hostKeys['ed25519'] ?? ''}\n`);
+  });
+  afterAll(async () => {
+    await rigEnded();
+    await cable.unplug();
+    await sshd.stop();
+  });
+  beforeEach(() => ['begun', 'go'].forEach((name) => rmSync(at(name), { force: true })));
+  afterEach(rigEnded);
+
+  const at = (path: string): string => join(sshd.root, path);
+  const begun = (): number => (existsSync(at('begun')) ? readFileSync(at('begun'), 'utf8').length / 2 : 0);
+  const through = (more: Partial<DevicePerformerOptions> = {}): DevicePerformer =>
+    performerFor(
+      { ...sshd.device, port: cable.port, knownHosts: join(sshd.folder, 'known') },
+      { source: slowSource(), ...more },
+    );
+  const locked = async (performer: DevicePerformer): Promise<void> =>
+    expect(await performer.enter(scope, performing())).toMatchObject({ ok: true });
+  /** Somebody else, not through the cable. */
+  const other = async (wanted: 'has the lock' | 'finds it held'): Promise<DevicePerformer> => {
+    const performer = performerFor(sshd.device);
+    const taken = await until('the lock is free', async () => {
+      const entered = await performer.enter(scope, performing());
+      return entered.ok || wanted === 'finds it held' ? entered : null;
+    });
+    expect(taken.ok).toBe(wanted === 'has the lock');
+    return performer;
+  };
+
+  test.each(['cut', 'stall'] as const)(
+    'in the middle of an operation (%s): locks are taken again, and it is asked again',
+    async (how) => {
+      const performer = through();
+      await locked(performer);
+      const asked = performer.ask('test.slow');
+      await until('it began', () => begun() === 1);
+      cable[how]();
+      await until('it began again', () => begun() === 2, 20_000);
+      writeFileSync(at('go'), '');
+      expect(await asked).toEqual({ ok: true, value: 'done' });
+      await other('finds it held');
+    },
+    30_000,
+  );
+
+  test.each(['cut', 'stall'] as const)(
+    'in the middle of an upload (%s): it goes on where it was',
+    async (how) => {
+      const performer = through();
+      await locked(performer);
+      const folder = join(sshd.folder, `tree-${how}`);
+      mkdirSync(folder);
+      const files = Array.from({ length: 4 }, (_, index) => [String(index), randomBytes(5 * 1024 * 1024)] as const);
+      const packed = packedTree(folder, Object.fromEntries(files));
+      const yields = s.object({ path: s.string, sentFiles: s.number, sentBytes: s.number });
+      const before = cable.connections;
+      cable.after(8 * 1024 * 1024, () => cable[how]());
+      expect(valueIn(await performer.perform(stepOf('upload', packed, { yields }), performing()))).toMatchObject({
+        path: `releases/${packed.release}`,
       });
-      const restore = stepOf('restore', { path: 'file', saved: write.id });
-      expect(valueIn(await performer.perform(restore, performing({ undoing: true })))).toBeNull();
-      expect(readFileSync(at('file'), 'utf8')).toBe('before');
-      // The lock was taken again, and what the old session ran has ended.
-      const other = performerFor(sshd.device);
-      expect(failureIn(await other.enter(scope, performing()))).toMatchObject({ reason: 'lock-held' });
-      expect(existsSync(`/proc/${pid}`)).toBe(false);
-      await performer.close();
-      expect(await other.enter(scope, performing())).toMatchObject({ ok: true });
-      await other.close();
+      expect(cable.connections).toBe(before + 1);
+      for (const [name, content] of files)
+        expect(readFileSync(join(at('releases'), packed.release, name)).equals(content)).toBe(true);
+    },
+    30_000,
+  );
+
+  test('closing after the server went silent does not hang', async () => {
+    const performer = through();
+    expect(await performer.ask('device.facts')).toMatchObject({ ok: true });
+    cable.stall();
+    await performer.close();
+    cable.cut();
+  });
+
+  // Whoever speaks SSH, this is the same code.
+  if (transport !== 'ssh2') return;
+
+  test('again and again: there is an end to it', async () => {
+    const performer = through();
+    const asked = performer.ask('test.slow');
+    for (let times = 1; times <= 6; times++) {
+      await until(`it began ${String(times)} times`, () => begun() === times);
+      cable.cut();
     }
+    const failure = asked.then(failureIn);
+    expect(await failure).toMatchObject({ reason: 'connection-lost', doing: 'test.slow' });
+  });
 
-    test('cut in the middle of an operation: undone over a new connection, under the lock', async () => {
-      await loseAndUndo(() => sshd.cut());
+  test('while nothing is asked: the next step goes on under the same lock', async () => {
+    const performer = through();
+    await locked(performer);
+    cable.cut();
+    const next = command(['echo', 'again'], { output: 'text' });
+    const value = await until('the loss is noticed, or the step was done', async () => {
+      const result = await performer.perform(next, performing());
+      return result.ok ? valueIn(result) : null;
     });
+    expect(value).toBe('again');
+    await other('finds it held');
+  });
 
-    test('gone silent: the device still holds our lock, and gives it up', async () => {
-      await loseAndUndo(() => {
-        for (const pid of sshd.sessions()) process.kill(pid, 'SIGSTOP');
-      });
-      sshd.cut();
-    });
+  test('a command is not run twice; its undo goes on under the lock, and what the command ran has ended', async () => {
+    const performer = through();
+    await locked(performer);
+    writeFileSync(at('file'), 'before');
+    const write = stepOf('write', { path: 'file', content: 'after', mode: 0o644 });
+    expect(valueIn(await performer.perform(write, performing()))).toBeNull();
+    const around = performing();
+    const busy = performer.perform(command(['sh', '-c', 'echo $$; sleep 62']), around);
+    const pid = await until('the command runs', () => /^(\d+)\n/.exec(around.text())?.[1]);
+    cable.cut();
+    expect(failureIn(await busy)).toMatchObject({ reason: 'connection-lost', place: 'board', doing: 'run' });
+    const restore = stepOf('restore', { path: 'file', saved: write.id });
+    expect(valueIn(await performer.perform(restore, performing({ undoing: true })))).toBeNull();
+    expect(readFileSync(at('file'), 'utf8')).toBe('before');
+    await other('finds it held');
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+  });
 
-    test('without a lock the next step connects again', async () => {
-      const performer = performerFor(sshd.device);
-      expect(valueIn(await performer.perform(command(['true']), performing()))).toBeNull();
-      sshd.cut();
-      const next = await until('the loss is noticed, or the step was done over a new connection', async () => {
-        const result = await performer.perform(command(['echo', 'again'], { output: 'text' }), performing());
-        return result.ok ? valueIn(result) : null;
-      });
-      expect(next).toBe('again');
-      await performer.close();
-    });
+  test.each(['freed it again', 'has it still'] as const)(
+    'another run took the lock in between and %s: no work goes on',
+    async (then) => {
+      const performer = through();
+      await locked(performer);
+      const asked = performer.ask('test.slow');
+      await until('it began', () => begun() === 1);
+      await cable.unplug();
+      const stranger = await other('has the lock');
+      if (then === 'freed it again') await stranger.close();
+      await cable.plug();
+      expect(failureIn(await asked)).toMatchObject({ reason: 'connection-lost', doing: 'test.slow' });
+      const next = (undoing: boolean): Promise<unknown> =>
+        performer.perform(command(['true']), performing({ undoing })).then((done) => (done.ok ? null : done.failure));
+      expect(await next(false)).toMatchObject({ reason: 'connection-lost' });
+      // Its undo takes the lock again, unless somebody has it.
+      expect(await next(true)).toEqual(
+        then === 'freed it again' ? null : (expect.objectContaining({ reason: 'lock-held' }) as unknown),
+      );
+      expect(await next(false)).toMatchObject({ reason: 'connection-lost' });
+      await stranger.close();
+    },
+  );
 
-    test('closing after the server went does not hang', async () => {
-      const performer = performerFor(sshd.device);
-      expect(valueIn(await performer.perform(command(['true']), performing()))).toBeNull();
-      for (const pid of sshd.sessions()) process.kill(pid, 'SIGSTOP');
-      await performer.close();
-      sshd.cut();
-    });
-  },
-);
+  test('it is not waited for longer than configured, and a cancel ends the wait', async () => {
+    const performer = through({ limits: { reconnectMs: 400 } });
+    const asked = performer.ask('test.slow');
+    await until('it began', () => begun() === 1);
+    await cable.unplug();
+    expect(failureIn(await asked)).toMatchObject({ reason: 'connection-lost', doing: 'test.slow' });
+    expect(failureIn(await performer.ask('device.facts'))).toMatchObject({ reason: 'unreachable' });
+    await cable.plug();
+    const patient = through({ limits: { reconnectMs: 60_000 } });
+    const cancel = cancelByHand();
+    const write = stepOf('write', { path: 'file', content: 'x', mode: 0o644 });
+    expect(valueIn(await patient.perform(write, performing()))).toBeNull();
+    await cable.unplug();
+    const waiting = patient.perform(write, performing({ cancel }));
+    cancel.ask();
+    expect(failureIn(await waiting)).toEqual({ reason: 'cancelled', signal: 'SIGINT' });
+    await cable.plug();
+  });
+});

@@ -21,6 +21,7 @@ export const QUICK: Partial<Limits> = {
   marginMs: 1_000,
   graceMs: 500,
   relockMs: 15_000,
+  reconnectMs: 5_000,
   closeMs: 2_000,
   keepaliveMs: 500,
 };

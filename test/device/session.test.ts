@@ -95,7 +95,7 @@ describe('a session', () => {
 
   test('an agent whose bytes were damaged on the way', async () => {
     const { agentSource } = await import('../../lib/device/agent.ts');
-    const source = await agentSource();
+    const source = agentSource();
     expect(await askWith({ ...source, sha256: '0'.repeat(64) })).toMatchObject({
       reason: 'checksum-mismatch',
       path: 'agent.py',

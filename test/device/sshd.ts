@@ -1,4 +1,4 @@
-import type { DeviceTarget } from '../../lib/model/device.ts';
+import type { DeviceTarget, Transport } from '../../lib/model/device.ts';
 import { execFileSync, spawn } from 'node:child_process';
 import {
   accessSync,
@@ -21,11 +21,15 @@ import { until } from './poll.ts';
 export const SSHD = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/usr/bin/sshd'].find(isExecutable);
 export const missingTools = SSHD === undefined ? 'sshd (apt-get install openssh-server)' : null;
 
+/** Whoever speaks SSH, it must come to the same. */
+export const transports = [{ transport: 'ssh2' }, { transport: 'ssh' }] as const;
+
 export interface SshdOptions {
   /** Further lines of sshd_config. */
   readonly config?: readonly string[];
   readonly hostKeyTypes?: readonly ('ed25519' | 'ecdsa' | 'rsa')[];
   readonly name?: string;
+  readonly transport?: Transport;
 }
 
 /** OpenSSH's own server on loopback, with keys, configuration and device root in a folder of its own. */
@@ -82,6 +86,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     knownHosts,
     root,
     httpPort: null,
+    transport: options.transport ?? 'ssh2',
+    reconnectMs: null,
     rehearsal: false,
   };
   return {
@@ -127,6 +133,15 @@ function configLines(folder: string, port: number, types: readonly string[], mor
 export function keyPair(path: string, type: string, passphrase = ''): string {
   execFileSync('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', '', '-f', path]);
   return readFileSync(`${path}.pub`, 'utf8').trim();
+}
+
+/** An `ssh` for PATH that reads this configuration: its own is found through the password database, which no test moves. */
+export function writeSshConfig(folder: string, lines: readonly string[]): void {
+  writeFileSync(join(folder, 'ssh_config'), `${lines.join('\n')}\n`);
+  const real = execFileSync('sh', ['-c', 'command -v ssh'], { encoding: 'utf8' }).trim();
+  writeFileSync(join(folder, 'ssh'), `#!/bin/sh\nexec ${real} -F '${join(folder, 'ssh_config')}' "$@"\n`, {
+    mode: 0o755,
+  });
 }
 
 export async function freePort(): Promise<number> {

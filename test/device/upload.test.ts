@@ -174,25 +174,6 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
       expect(value.sentFiles).toBeLessThan(4);
       await performer.close();
     });
-
-    test('cut off in the middle, it goes on where it was', async () => {
-      if (device.sshd === null) return;
-      const performer = performerFor(device.target);
-      const packed = pack(
-        Object.fromEntries(Array.from({ length: 4 }, (_, index) => [String(index), randomBytes(15 * 1024 * 1024)])),
-      );
-      const before = blobs(device.root);
-      const sent = performer.perform(step(packed), performing());
-      await until('a blob arrived', () => blobs(device.root) > before);
-      device.sshd.cut();
-      expect(failureIn(await sent)).toMatchObject({
-        reason: 'connection-lost',
-        doing: expect.stringContaining('upload.put') as string,
-      });
-      const value = valueIn(await performer.perform(step(packed), performing())) as { sentFiles: number };
-      expect(value.sentFiles).toBeLessThan(4);
-      await performer.close();
-    });
   });
 });
 

@@ -129,10 +129,19 @@ class Session:
         return self.ending is None
 
     def take(self, size):
-        """Up to `size` of the raw bytes that follow the operation's line."""
-        chunk = self.stream.read1(min(size, self.message.left))
-        if not chunk:
-            raise ConnectionEnded()
+        """Up to `size` of the raw bytes that follow the operation's line. A client that fell silent does not hold it."""
+        os.set_blocking(self.stream.fileno(), False)
+        try:
+            ready = False
+            while True:
+                chunk = self.stream.read1(min(size, self.message.left))
+                if chunk:
+                    break
+                if ready or self.ending:  # readable, and nothing to read: the end
+                    raise ConnectionEnded()
+                ready = bool(select.select([self.stream], [], [], PUMP_S)[0])
+        finally:
+            os.set_blocking(self.stream.fileno(), True)
         self.message.left -= len(chunk)
         self.beat()
         return chunk

@@ -6,10 +6,13 @@ def lock_path(session, name):
 
 
 def lock(session, args):
-    """A kernel lock, held by this process; tried a few times, since a status may just look whether it is held."""
-    name = name_arg(args)
+    """
+    A kernel lock, held by this process; tried a few times, since a status may just look whether it is held. It is
+    `continued` when the last to hold it was this very run and client and did not free it: nobody else had it since.
+    """
+    name, client = name_arg(args), str(args.get('client') or '')
     if name in session.locks:
-        return
+        return {'continued': True}
     session.root.folder('state')
     fd = os.open(lock_path(session, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -19,10 +22,11 @@ def lock(session, args):
             session.rest(LOCK_RETRY_S)
         else:
             raise Failed('lock-held', name=name, holder=holder_text(fd))
+        continued = was_ours(holder_text(fd), session.run, client)
         own = process(os.getpid())
         holder = {
-            'run': session.run, 'client': str(args.get('client') or ''), 'pid': os.getpid(),
-            'started': own.started if own else '', 'since': now(),
+            'run': session.run, 'client': client, 'pid': os.getpid(), 'started': own.started if own else '',
+            'boot': BOOT, 'since': now(),
         }
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(holder).encode()[:MAX_HOLDER_BYTES], 0)
@@ -37,6 +41,17 @@ def lock(session, args):
         except BaseException:
             unlock(session, args)
             raise
+    return {'continued': continued}
+
+
+def was_ours(text, run, client):
+    """Whether a lock that is free was left, since this boot, by the same run of the same client."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return False
+    ours = {'run': run, 'client': client, 'boot': BOOT}
+    return isinstance(found, dict) and all(found.get(key) == value for key, value in ours.items())
 
 
 def try_lock(fd, kind):

@@ -1,0 +1,62 @@
+import { hostname } from 'node:os';
+import type { DeviceTarget } from '../model/device.ts';
+import type { Failure } from '../model/failure.ts';
+import type { Cancel } from '../model/ports.ts';
+import { agentSource, type AgentSource } from './agent.ts';
+import type { Connection } from './connection.ts';
+import type { Limits } from './limits.ts';
+import { openSession, type Session } from './session.ts';
+import { resolveEndpoint } from './ssh-config.ts';
+import type { Environment } from './target.ts';
+import { connect } from './transport.ts';
+
+/** What a link is made of. */
+export interface LinkOptions {
+  readonly target: DeviceTarget;
+  readonly run: string;
+  readonly environment: Environment;
+  readonly limits: Limits;
+  /** Another agent than this version's own. */
+  readonly source?: AgentSource;
+}
+
+/** A connection with the agent at its other end. */
+export interface Live {
+  readonly connection: Connection;
+  readonly session: Session;
+}
+
+export type Linked = { readonly ok: true; readonly live: Live } | { readonly ok: false; readonly failure: Failure };
+
+/** Who asks, as the device's journal and its locks name them. */
+export const clientOf = (environment: Environment): string => `${environment['USER'] ?? 'somebody'}@${hostname()}`;
+
+/** Connects and starts the agent; a cancel ends the attempt. */
+export async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {
+  const abandon = new AbortController();
+  const withdraw = cancel?.onCancel(() => abandon.abort());
+  const opened = await dial(options, abandon.signal);
+  withdraw?.();
+  return !opened.ok && cancel?.cancelled ? { ok: false, failure: cancel.cancelled } : opened;
+}
+
+async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked> {
+  const { target, environment, limits, run } = options;
+  const client = clientOf(environment);
+  const resolved = await resolveEndpoint(target, environment);
+  if (!resolved.ok) return resolved;
+  const connected = await connect(resolved.endpoint, environment, limits, abandon);
+  if (!connected.ok) return connected;
+  const { connection } = connected;
+  const header = { root: target.root, run, client, publicPort: target.httpPort, rehearsal: target.rehearsal };
+  const opened = await openSession(connection, header, options.source ?? agentSource(), limits, abandon);
+  if (opened.ok) return { ok: true, live: { connection, session: opened.session } };
+  await connection.close();
+  return opened;
+}
+
+/** Ends both in order; never hangs, never fails. */
+export async function hangUp({ connection, session }: Live): Promise<void> {
+  await session.close();
+  await connection.close();
+}

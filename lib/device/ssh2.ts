@@ -1,0 +1,148 @@
+import { connect as connectSocket, type Socket } from 'node:net';
+import type { AnyAuthMethod, Client, ClientChannel } from 'ssh2';
+import type { Failure } from '../model/failure.ts';
+import { lostBeforeStart, type ByteChannel, type Connected, type Opened } from './connection.ts';
+import { logins } from './keys.ts';
+import { fingerprint, hostKeyAlgorithms, judge, knownHost, type HostKeyState, type KnownHost } from './known-hosts.ts';
+import { KEEPALIVES, type Limits } from './limits.ts';
+import { addressOf, type Endpoint } from './ssh-config.ts';
+import type { Environment } from './target.ts';
+
+/** What ssh2 adds to its errors: where one arose. It is judged by that and by its code, never by its text. */
+interface SshError extends Error {
+  readonly level?: string;
+  readonly code?: string | number;
+}
+
+/** Connects and logs in with ssh2. The host key is judged before anything secret is sent. `abandon` ends an attempt early. */
+export async function connectWithSsh2(
+  endpoint: Endpoint,
+  environment: Environment,
+  limits: Limits,
+  abandon: AbortSignal,
+): Promise<Connected> {
+  const [known, login] = await Promise.all([knownHost(endpoint, environment), logins(endpoint)]);
+  if (!known.ok) return known;
+  if (!login.ok) return login;
+  return dial(endpoint, known.known, login.methods, limits, abandon);
+}
+
+/** How far a connection without any login comes: always a failure, `authentication` when nothing but the login is missing. */
+export async function probe(
+  endpoint: Endpoint,
+  known: KnownHost,
+  limits: Limits,
+  abandon: AbortSignal,
+): Promise<Failure> {
+  const dialled = await dial(endpoint, known, [], limits, abandon);
+  if (!dialled.ok) return dialled.failure;
+  await dialled.connection.close();
+  throw new Error('logged in without any way to');
+}
+
+async function dial(
+  endpoint: Endpoint,
+  known: KnownHost,
+  methods: AnyAuthMethod[],
+  limits: Limits,
+  abandon: AbortSignal,
+): Promise<Connected> {
+  const { Client } = (await import('ssh2')).default;
+  const client = new Client();
+  let hostKey: { readonly state: HostKeyState; readonly fingerprint: string } | null = null;
+  // Without noDelay every further request waits about 40 ms (Nagle against delayed acknowledgements).
+  const socket = connectSocket({ host: endpoint.host, port: endpoint.port, noDelay: true });
+  const outcome = new Promise<Failure | null>((resolve) => {
+    let past: 'nothing' | 'handshake' = 'nothing';
+    const fail = (error: SshError | null): void => resolve(failureOf(endpoint, error, hostKey, past));
+    client.on('handshake', () => (past = 'handshake'));
+    client.on('ready', () => resolve(null));
+    client.on('error', (error: SshError) => {
+      // A broken SSH agent is no end: ssh2 goes on to the next method.
+      if (error.level !== 'agent') fail(error);
+    });
+    client.on('close', () => fail(null));
+    abandon.addEventListener('abort', () => fail(null), { once: true });
+  });
+  client.connect({
+    sock: socket,
+    username: endpoint.user,
+    authHandler: methods,
+    agentForward: false,
+    readyTimeout: limits.connectMs,
+    keepaliveInterval: limits.keepaliveMs,
+    keepaliveCountMax: KEEPALIVES,
+    algorithms: { serverHostKey: hostKeyAlgorithms(known) },
+    hostVerifier: (key: Buffer) => {
+      hostKey = { state: judge(known, key), fingerprint: fingerprint(key) };
+      return hostKey.state === 'trusted';
+    },
+  });
+  const failure = abandon.aborted ? failureOf(endpoint, null, null, 'nothing') : await outcome;
+  const close = closer(client, socket, limits);
+  if (failure === null)
+    return {
+      ok: true,
+      connection: { place: endpoint.place, exec: (command) => exec(client, endpoint.place, command), close },
+    };
+  await close();
+  return { ok: false, failure };
+}
+
+function failureOf(
+  endpoint: Endpoint,
+  error: SshError | null,
+  hostKey: { readonly state: HostKeyState; readonly fingerprint: string } | null,
+  past: 'nothing' | 'handshake',
+): Failure {
+  const { place, user } = endpoint;
+  const address = addressOf(endpoint);
+  if (hostKey !== null && hostKey.state !== 'trusted')
+    return { reason: 'host-key', place, address, state: hostKey.state, fingerprint: hostKey.fingerprint };
+  if (error?.level === 'client-timeout') return { reason: 'unreachable', place, address, code: 'ETIMEDOUT' };
+  if (error?.level === 'client-socket')
+    return { reason: 'unreachable', place, address, code: String(error.code ?? 'EIO') };
+  // Once the keys are exchanged, a server that ends the conversation does so because of the login.
+  if (error?.level === 'client-authentication' || past === 'handshake')
+    return { reason: 'authentication', place, address, user };
+  return { reason: 'unreachable', place, address, code: error === null ? 'ECONNRESET' : 'EPROTO' };
+}
+
+function exec(client: Client, place: string, command: string): Promise<Opened> {
+  const lost = lostBeforeStart(place);
+  return new Promise((resolve) => {
+    client.once('close', () => resolve(lost));
+    try {
+      client.exec(command, (error, channel) => resolve(error ? lost : { ok: true, channel: bytesOf(channel) }));
+    } catch {
+      // ssh2 throws when the connection ended before.
+      resolve(lost);
+    }
+  });
+}
+
+function bytesOf(channel: ClientChannel): ByteChannel {
+  let exitCode: number | null = null;
+  channel.on('exit', (code: number | null) => {
+    exitCode = code;
+  });
+  const exit = new Promise<number | null>((resolve) => {
+    channel.on('error', () => resolve(exitCode));
+    channel.on('close', () => resolve(exitCode));
+  });
+  return { stdin: channel, stdout: channel, stderr: channel.stderr, exit, cut: () => channel.close() };
+}
+
+function closer(client: Client, socket: Socket, limits: Limits): () => Promise<void> {
+  return () =>
+    new Promise((resolve) => {
+      if (socket.destroyed) return resolve();
+      const cut = setTimeout(() => socket.destroy(), limits.closeMs);
+      socket.once('close', () => {
+        clearTimeout(cut);
+        resolve();
+      });
+      client.end();
+      socket.resume();
+    });
+}
