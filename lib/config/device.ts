@@ -10,7 +10,7 @@ export const REHEARSAL = 'rehearsal';
 export const DEFAULT_ROOT = '~/slipway';
 
 /** The last word of each variable of a device. */
-export const SETTINGS = ['HOST', 'PORT', 'USER', 'KEY', 'KNOWN_HOSTS', 'ROOT', 'HTTP_PORT'] as const;
+export const SETTINGS = ['HOST', 'PORT', 'USER', 'KEY', 'KNOWN_HOSTS', 'ROOT', 'HTTP_PORT', 'SUPERVISOR'] as const;
 export type Setting = (typeof SETTINGS)[number];
 
 /** The variable that configures a device: `my-board`, `HOST` → `MY_BOARD_HOST`. */
@@ -44,6 +44,7 @@ export function deviceConfig(name: string, lookup: Lookup): DeviceTarget {
     root: found ? shape.root(variable(name, 'ROOT'), found) : DEFAULT_ROOT,
     httpPort: each('HTTP_PORT', shape.port),
     rehearsal: false,
+    supervisor: each('SUPERVISOR', shape.supervisor),
   };
 }
 
@@ -55,11 +56,11 @@ export function rehearsalHttpPort(lookup: Lookup): number | null {
 }
 
 /** Settings that no other program's variables are likely to have: `DB_HOST` and `DB_PORT` make no device. */
-const TELLING: readonly Setting[] = ['ROOT', 'KNOWN_HOSTS', 'HTTP_PORT'];
+const TELLING: readonly Setting[] = ['ROOT', 'KNOWN_HOSTS', 'HTTP_PORT', 'SUPERVISOR'];
 
 /**
  * The real devices that are configured, sorted. `X_HOST` makes a device of `x` when the project declares `x`, has a
- * `.env.x`, or sets one of X_ROOT, X_KNOWN_HOSTS, X_HTTP_PORT beside it: shells and applications have variables
+ * `.env.x`, or sets one of X_ROOT, X_KNOWN_HOSTS, X_HTTP_PORT, X_SUPERVISOR beside it: shells and applications have variables
  * such as DOCKER_HOST and DB_HOST, too.
  */
 export function configuredDevices(sources: Sources, declared: readonly string[]): readonly string[] {

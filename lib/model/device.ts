@@ -1,3 +1,5 @@
+import type { Supervisor } from './service.ts';
+
 /** How a device is reached, as configuration or the rehearsal device says. `null` leaves it to ssh_config and SSH's defaults. */
 export interface DeviceTarget {
   readonly name: string;
@@ -14,4 +16,6 @@ export interface DeviceTarget {
   readonly httpPort: number | null;
   /** The embedded stand-in: ssh_config and the SSH agent are left out of it. */
   readonly rehearsal: boolean;
+  /** Who keeps its services; `null`: whom the system declares. */
+  readonly supervisor: Supervisor | null;
 }

@@ -44,6 +44,7 @@ export async function startRehearsalDevice(options: RehearsalOptions): Promise<R
       root,
       httpPort,
       rehearsal: true,
+      supervisor: 'plain',
     },
     async close() {
       await server.close();

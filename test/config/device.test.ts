@@ -42,6 +42,7 @@ describe('a device', () => {
       root: '/srv/app',
       httpPort: 80,
       rehearsal: false,
+      supervisor: null,
     });
     const few = await sourcesOf({}, { environment: { JETSON_HOST: 'jetson.local', JETSON_PORT: '' } });
     expect(deviceConfig('jetson', lookupFor(few, 'jetson'))).toEqual({
@@ -54,6 +55,7 @@ describe('a device', () => {
       root: '~/slipway',
       httpPort: null,
       rehearsal: false,
+      supervisor: null,
     });
   });
 

@@ -83,6 +83,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     root,
     httpPort: null,
     rehearsal: false,
+    supervisor: null,
   };
   return {
     device,
