@@ -15,11 +15,20 @@ const run = (...args: readonly (string | { readonly port: string })[]) => ['pyth
 /** The trading platform: what a release brings and how it runs on the board. */
 export const platformSystem = system({
   name: 'platform',
+  supervisor: 'systemd',
   boardMb: 7475,
   reservedMb: 1500,
   keep: 3,
   secrets: ['DJANGO_SECRET_KEY', 'EXCHANGE_API_KEY', 'PLATFORM_API_TOKEN'],
   database: { path: 'db.sqlite3', migrate: run('migrate'), env: platform },
+  web: {
+    service: 'backend',
+    static: [{ path: '/', folder: 'frontend/dist', fallback: 'index.html', immutable: ['/assets/'] }],
+    proxy: ['/api/'],
+    headers: {
+      'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'",
+    },
+  },
   services: [
     {
       name: 'exchange',

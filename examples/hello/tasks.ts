@@ -2,6 +2,7 @@ import { deployRelease, device, main, packRelease, rollbackRelease, string, syst
 
 const hello = system({
   name: 'hello',
+  supervisor: 'systemd',
   boardMb: 1024,
   reservedMb: 256,
   keep: 3,

@@ -15,18 +15,24 @@ export async function consented(plan: Plan, { confirm, yes }: Said): Promise<Rea
   const given = new Set<string>(confirm === null ? [] : [confirm]);
   const asked = namesIn(plan).filter((name) => !given.has(name));
   if (yes) return new Set([...given, ...asked]);
-  if (asked.length === 0 || !process.stdin.isTTY || !process.stderr.isTTY) return given;
+  for (const name of asked) if (await typed(name)) given.add(name);
+  return given;
+}
+
+/** Whether one irreversible thing outside any plan may be done: its name was given, or is typed when asked. */
+export async function confirmed(name: string, { confirm, yes }: Said): Promise<boolean> {
+  return yes || confirm === name || (await typed(name));
+}
+
+async function typed(name: string): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return false;
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    for (const name of asked) {
-      const answer = await terminal.question(`this cannot be undone; to go on, type ${name}: `);
-      if (answer.trim() === name) given.add(name);
-    }
+    return (await terminal.question(`this cannot be undone; to go on, type ${name}: `)).trim() === name;
   } finally {
     terminal.close();
   }
-  return given;
 }
 
 function namesIn(plan: Plan): readonly string[] {

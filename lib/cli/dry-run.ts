@@ -100,6 +100,6 @@ export function circumstances(context: Context, plan: Plan): Json {
 }
 
 function machineOf({ sources }: Context, name: string): Json {
-  const { host, port, user, root } = deviceConfig(name, lookupFor(sources, name));
-  return { host, port, user, root };
+  const { host, port, user, root, supervisor } = deviceConfig(name, lookupFor(sources, name));
+  return { host, port, user, root, supervisor };
 }

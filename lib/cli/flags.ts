@@ -16,6 +16,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'force', summary: 'run tasks that are fresh, too' },
   { name: 'yes', summary: 'answer yes where a yes is asked for' },
   { name: 'confirm', value: 'NAME', summary: 'confirm what cannot be undone, by its name' },
+  { name: 'with-data', summary: 'uninstall: the data and its copies, too' },
   { name: 'list', summary: 'list the tasks' },
   { name: 'json', summary: 'print JSON, for programs' },
   { name: 'no-color', summary: 'no colours' },
@@ -48,6 +49,12 @@ export const VERBS: readonly VerbUsage[] = [
   { name: 'show', args: ['run'], summary: 'what one run did, step by step', flags: ['json'] },
   { name: 'status', args: [], summary: 'devices, their releases and services', flags: ['json'] },
   { name: 'config', args: [], summary: 'every setting with its source; secrets masked', flags: ['json'] },
+  {
+    name: 'uninstall',
+    args: ['device'],
+    summary: 'take everything off a device that Slipway made there',
+    flags: ['yes', 'confirm', 'with-data'],
+  },
   {
     name: 'rehearsal',
     args: ['action'],

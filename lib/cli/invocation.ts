@@ -12,6 +12,7 @@ export type Mode =
 export type Verb =
   | { readonly verb: 'apply'; readonly plan: string }
   | { readonly verb: 'show'; readonly run: string }
+  | { readonly verb: 'uninstall'; readonly device: string; readonly withData: boolean }
   | { readonly verb: 'rehearsal'; readonly action: 'stop' }
   | { readonly verb: 'recover' | 'history' | 'status' | 'config' };
 

@@ -130,6 +130,8 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
       return (await import('./verbs/status.ts')).status(context, manner);
     case 'config':
       return (await import('./verbs/config.ts')).config(context, manner);
+    case 'uninstall':
+      return (await import('./verbs/uninstall.ts')).uninstall(context, invocation);
     case 'rehearsal':
       return (await import('./verbs/rehearsal.ts')).stopRehearsal(context);
   }

@@ -182,10 +182,14 @@ async function openDevice(name: string, options: PlacesOptions): Promise<Device>
 /** Where a device is: the rehearsal device is started, a real one is looked up. */
 async function reach(
   name: string,
-  { sources, slipwayDir }: PlacesOptions,
+  { sources, slipwayDir, project }: PlacesOptions,
 ): Promise<{ readonly target: DeviceTarget; readonly close: () => Promise<void> }> {
   const lookup = lookupFor(sources, name);
-  if (name !== REHEARSAL) return { target: deviceConfig(name, lookup), close: () => Promise.resolve() };
+  if (name !== REHEARSAL) {
+    const target = deviceConfig(name, lookup);
+    const supervisor = target.supervisor ?? project.system?.supervisor ?? 'plain';
+    return { target: { ...target, supervisor }, close: () => Promise.resolve() };
+  }
   const { startRehearsalDevice } = await import('../rehearsal/device.ts');
   const rehearsal = await startRehearsalDevice({ slipwayDir, name, httpPort: rehearsalHttpPort(lookup) });
   return { target: rehearsal.device, close: () => rehearsal.close() };

@@ -26,6 +26,8 @@ export function parseVerb(usage: VerbUsage, tokens: Tokens): Verb {
       return { verb: 'apply', plan: argument ?? '' };
     case 'show':
       return { verb: 'show', run: argument ?? '' };
+    case 'uninstall':
+      return { verb: 'uninstall', device: argument ?? '', withData: tokens.flags.has('with-data') };
     case 'rehearsal':
       if (argument !== 'stop')
         throw new UsageError(

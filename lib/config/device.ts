@@ -23,6 +23,7 @@ export const SETTINGS = [
   'HTTP_PORT',
   'TRANSPORT',
   'RECONNECT_S',
+  'SUPERVISOR',
 ] as const;
 export type Setting = (typeof SETTINGS)[number];
 
@@ -59,6 +60,7 @@ export function deviceConfig(name: string, lookup: Lookup): DeviceTarget {
     transport: each('TRANSPORT', (variable, found) => shape.oneOf(variable, found, ['ssh2', 'ssh'])) ?? 'ssh2',
     reconnectMs: each('RECONNECT_S', (variable, found) => shape.seconds(variable, found, MAX_RECONNECT_S) * 1000),
     rehearsal: false,
+    supervisor: each('SUPERVISOR', shape.supervisor),
   };
 }
 
@@ -70,11 +72,11 @@ export function rehearsalHttpPort(lookup: Lookup): number | null {
 }
 
 /** Settings that no other program's variables are likely to have: `DB_HOST` and `DB_PORT` make no device. */
-const TELLING: readonly Setting[] = ['ROOT', 'KNOWN_HOSTS', 'HTTP_PORT'];
+const TELLING: readonly Setting[] = ['ROOT', 'KNOWN_HOSTS', 'HTTP_PORT', 'SUPERVISOR'];
 
 /**
  * The real devices that are configured, sorted. `X_HOST` makes a device of `x` when the project declares `x`, has a
- * `.env.x`, or sets one of X_ROOT, X_KNOWN_HOSTS, X_HTTP_PORT beside it: shells and applications have variables
+ * `.env.x`, or sets one of X_ROOT, X_KNOWN_HOSTS, X_HTTP_PORT, X_SUPERVISOR beside it: shells and applications have variables
  * such as DOCKER_HOST and DB_HOST, too.
  */
 export function configuredDevices(sources: Sources, declared: readonly string[]): readonly string[] {

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../model/failure.ts';
+import type { Supervisor } from '../model/service.ts';
 import type { Found } from './lookup.ts';
 
 /** Parses a TCP port; `UsageError` when it is not a whole number from 1 to 65535. */
@@ -38,6 +39,12 @@ export function host(name: string, found: Found): string {
     `${name} is ${shown(found)}: not a host name or address`,
     `correct ${name} in ${found.source}; the login goes into ${name.replace(/_HOST$/, '_USER')}`,
   );
+}
+
+/** Who keeps a device's services. */
+export function supervisor(name: string, found: Found): Supervisor {
+  if (found.value === 'plain' || found.value === 'systemd') return found.value;
+  throw new UsageError(`${name} is ${shown(found)}: it is plain or systemd`, `correct ${name} in ${found.source}`);
 }
 
 /** A login name. */

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Supervisor } from '../model/service.ts';
 
 /** The agent as it is sent, and the bootstrap that receives it. */
 export interface AgentSource {
   readonly bootstrap: string;
+  /** Has systemd run the bootstrap in a unit of its own. */
+  readonly unit: string;
   readonly agent: Buffer;
   readonly sha256: string;
 }
@@ -18,12 +21,13 @@ export function agentSource(): AgentSource {
   return loaded;
 }
 
-/** Reads an agent from a folder that holds `bootstrap.py` and the parts `agent/*.py`, one file on the device. */
+/** Reads an agent from a folder that holds `bootstrap.py`, `unit.py` and the parts `agent/*.py`, one file on the device. */
 export function loadAgent(folder: URL): AgentSource {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
   const agent = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
   const bootstrap = readFileSync(new URL('bootstrap.py', folder), 'utf8');
-  return { bootstrap, agent, sha256: createHash('sha256').update(agent).digest('hex') };
+  const unit = readFileSync(new URL('unit.py', folder), 'utf8');
+  return { bootstrap, unit, agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 
 /** A word that every login shell takes as it stands. */
@@ -31,7 +35,7 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What is executed on the device; all else travels on its standard input. */
-export function bootstrapCommand(source: AgentSource): string {
-  return `python3 -c ${quote(source.bootstrap)}`;
+/** What is executed on the device; all else travels on its standard input. Under systemd it hands itself to a unit. */
+export function bootstrapCommand({ bootstrap, unit }: AgentSource, supervisor: Supervisor): string {
+  return `python3 -c ${(supervisor === 'systemd' ? [unit, bootstrap] : [bootstrap]).map(quote).join(' ')}`;
 }

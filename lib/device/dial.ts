@@ -48,7 +48,15 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   const connected = await connect(resolved.endpoint, environment, limits, abandon);
   if (!connected.ok) return connected;
   const { connection } = connected;
-  const header = { root: target.root, run, client, publicPort: target.httpPort, rehearsal: target.rehearsal };
+  const header = {
+    root: target.root,
+    run,
+    client,
+    publicPort: target.httpPort,
+    rehearsal: target.rehearsal,
+    supervisor: target.supervisor ?? 'plain',
+    login: resolved.endpoint.user,
+  };
   const opened = await openSession(connection, header, options.source ?? agentSource(), limits, abandon);
   if (opened.ok) return { ok: true, live: { connection, session: opened.session } };
   await connection.close();

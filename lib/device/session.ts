@@ -1,4 +1,5 @@
 import type { Failure } from '../model/failure.ts';
+import type { Supervisor } from '../model/service.ts';
 import { bootstrapCommand, type AgentSource } from './agent.ts';
 import type { Answer, Message } from './answer.ts';
 import { openChannel, type AgentChannel } from './channel.ts';
@@ -15,6 +16,9 @@ export interface SessionHeader {
   readonly client: string;
   readonly publicPort: number | null;
   readonly rehearsal: boolean;
+  readonly supervisor: Supervisor;
+  /** Who logged in: under systemd the agent is root, and services are not. */
+  readonly login: string;
 }
 
 /** A conversation with the agent: it lives as long as this, and its locks with it. */
@@ -42,7 +46,7 @@ export async function openSession(
   limits: Limits,
   abandon: AbortSignal,
 ): Promise<SessionOpened> {
-  const opened = await connection.exec(bootstrapCommand(source));
+  const opened = await connection.exec(bootstrapCommand(source, header.supervisor));
   if (!opened.ok) return opened;
   const { agent, sha256 } = source;
   const channel = openChannel(opened.channel, connection.place);

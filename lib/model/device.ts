@@ -1,3 +1,5 @@
+import type { Supervisor } from './service.ts';
+
 export type Transport = 'ssh2' | 'ssh';
 
 /** The variable that configures a device: `my-board`, `HOST` → `MY_BOARD_HOST`. */
@@ -25,4 +27,6 @@ export interface DeviceTarget {
   readonly reconnectMs: number | null;
   /** The embedded stand-in: ssh_config and the SSH agent are left out of it. */
   readonly rehearsal: boolean;
+  /** Who keeps its services; `null`: whom the system declares. */
+  readonly supervisor: Supervisor | null;
 }

@@ -1,4 +1,8 @@
 import type { Json } from './json.ts';
+import { WEB_SERVER, webProblem, type Web } from './web.ts';
+
+/** Who keeps services: a process of its own for each, or a unit. */
+export type Supervisor = 'plain' | 'systemd';
 
 /** A value in a service's argv or environment, which the device fills in when the service starts. */
 export type ServiceText =
@@ -26,6 +30,10 @@ export interface Service {
   readonly after?: readonly string[];
   /** Time to end after TERM before KILL, in ms. */
   readonly graceMs?: number;
+  /** It tells systemd that it is ready, and then at least this often that it is well (`sd_notify`), or it is restarted. */
+  readonly watchdog?: { readonly everyMs: number };
+  /** Devices below `/dev` that it uses, under systemd; no others are there. */
+  readonly devices?: readonly string[];
   /** What an error looks like in a line of its log (a Python regular expression): more than before, and a release is not confirmed. */
   readonly errors?: string;
 }
@@ -34,6 +42,10 @@ export interface Service {
 export interface System {
   readonly name: string;
   readonly services: readonly Service[];
+  /** Who keeps its services on a real device, unless `X_SUPERVISOR` says otherwise; `plain` unless told. */
+  readonly supervisor?: Supervisor;
+  /** The web server in front, where the supervisor brings one. */
+  readonly web?: Web;
   /** Memory that is not the services', in MB: the operating system and a margin. */
   readonly reservedMb: number;
   /** Memory of the declared board in MB: the budget of the rehearsal device. */
@@ -64,9 +76,25 @@ export function system(spec: System): System & { readonly [key: string]: Json } 
   const listening = spec.services.filter((service) => service.listens).map((service) => service.name);
   const port = portsIn(spec).find((name) => !listening.includes(name));
   if (port !== undefined) throw new TypeError(`{ port: '${port}' } names no service that listens`);
+  const web = spec.web === undefined ? null : webProblem(spec.web, spec.services);
+  if (web !== null) throw new TypeError(web);
+  if (spec.supervisor === 'systemd') nameUnits(spec.name, names);
   if (spec.keep < 3) throw new TypeError('keep must be at least 3 previous releases');
   inStartOrder(spec.services);
   return spec as System & { readonly [key: string]: Json };
+}
+
+/** Units are named after system and service; `boot` is the one that looks after an unfinished switch. */
+function nameUnits(system: string, services: readonly string[]): void {
+  for (const name of [system, ...services])
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/.test(name))
+      throw new TypeError(`${JSON.stringify(name)} cannot be part of a unit's name: letters, digits and . _ - alone`);
+  if (services.includes('boot')) throw new TypeError('under systemd no service can be named boot');
+}
+
+/** Names of everything that starts, each after what it needs; the web server, where there is one, comes last. */
+export function startOrder({ services, web }: System): readonly string[] {
+  return [...inStartOrder(services).map(({ name }) => name), ...(web === undefined ? [] : [WEB_SERVER])];
 }
 
 function portsIn(value: unknown): string[] {

@@ -61,6 +61,8 @@ export const device = {
    * more errors in their logs than before; the smoke test passes. It fails with what is wrong.
    */
   gate: operation({ name: 'release.gate', effect: 'reads', volatile: true, yields: s.object({ detail: s.string }) }),
+  /** How the units of a `system`, or of a `release` that is there, differ from those that are installed; `''` without any. */
+  unitsDiff: operation({ name: 'units.diff', effect: 'reads', yields: s.object({ diff: s.string }) }),
   /** Whether the secrets file on the device holds exactly `content`. */
   secretsSame: operation({ name: 'secrets.same', effect: 'reads', yields: s.object({ same: s.boolean }) }),
   /** Asks services to begin nothing new, and remembers which of them had been asked by somebody else before. */

@@ -2,7 +2,7 @@ import type { DeviceName } from '../model/param.ts';
 import { and, equals, oneOf, prefix, without } from '../model/choice.ts';
 import type { Recorder } from '../model/recorder.ts';
 import { Ref, text, type Value } from '../model/ref.ts';
-import { inStartOrder, type System } from '../model/service.ts';
+import { startOrder, type System } from '../model/service.ts';
 import { device, pack } from './device.ts';
 
 /** How patiently a release is judged. Durations in ms. */
@@ -75,14 +75,17 @@ export function deployRelease(
         services: system.services,
         reservedMb: system.reservedMb,
         boardMb: system.boardMb,
+        ...(system.web === undefined ? {} : { web: system.web }),
       });
       p.require(room.enough, text`the release does not fit on ${to}: ${room.short}`);
+      // What is about to change outside the root is seen before it does, and is part of what an approval approves.
+      if (system.supervisor === 'systemd') p.on(to).probe(device.unitsDiff, { system });
       p.change({
         touches: [p.on(to).path('releases')],
         do: (p) => p.on(to).upload({ from: tree, release }),
         undo: (p) => p.on(to).call(device.discard, { release }),
       });
-      const names = inStartOrder(system.services).map((service) => service.name);
+      const names = startOrder(system);
       const patience = { ...PATIENCE, ...spec.patience };
       const sw: Switch = { to, release, from: base, running, withdraw: null, patience };
       switchOver(p, sw, (p) => {
@@ -113,6 +116,7 @@ export function rollbackRelease(
     p.when(and(equals(current, release), intact), same, (p) => {
       const patience = { ...PATIENCE, ...spec.patience };
       const sw: Switch = { to, release, from: base, running, withdraw: current, patience };
+      p.on(to).probe(device.unitsDiff, { release });
       switchOver(p, sw, (p) => {
         stop(p, sw, []);
         point(p, sw);

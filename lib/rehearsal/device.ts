@@ -46,6 +46,7 @@ export async function startRehearsalDevice(options: RehearsalOptions): Promise<R
       transport: 'ssh2',
       reconnectMs: null,
       rehearsal: true,
+      supervisor: 'plain',
     },
     async close() {
       await server.close();

@@ -1,6 +1,7 @@
 import type { Failure } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Shown, ShownStep, ShownTask } from '../engine/show.ts';
+import type { StepId } from '../model/ref.ts';
 import { paintWith, type Paint } from './colors.ts';
 import { explainFailure } from './explain.ts';
 
@@ -21,7 +22,7 @@ export function shownText(plan: Plan, shown: Shown, color: boolean): string {
   const steps = shown.tasks.flatMap((task) => task.steps);
   const width = Math.max(0, ...steps.map(({ place }) => place.length));
   return [
-    ...shown.tasks.flatMap((task) => taskLines(task, width, paint)),
+    ...shown.tasks.flatMap((task) => taskLines(task, shown, width, paint)),
     ...(shown.refusal === null ? [] : refusalLines(shown.refusal, paint)),
     ...(steps.length === 0 ? [] : ['', paint('dim', LEGEND)]),
     `${counted(steps.length, 'step')}, nothing performed · plan ${plan.digest.slice(0, 12)}`,
@@ -33,6 +34,7 @@ export function shownText(plan: Plan, shown: Shown, color: boolean): string {
 export function shownJson(plan: Plan, shown: Shown): string {
   const steps = shown.tasks.flatMap((task) => task.steps);
   const lines = steps.map(({ id, task, kind, place, effect, certainty, parent, line, undo }) => ({
+    ...foundDiff(shown, id),
     type: 'step',
     id,
     task,
@@ -49,13 +51,35 @@ export function shownJson(plan: Plan, shown: Shown): string {
     .join('');
 }
 
-function taskLines({ task, state, reason, steps }: ShownTask, width: number, paint: Paint): string[] {
+function taskLines({ task, state, reason, steps }: ShownTask, shown: Shown, width: number, paint: Paint): string[] {
   const why = reason === '' ? '' : ` (${reason})`;
   const title = paint('bold', task) + (state === 'runs' ? paint('dim', why) : paint('dim', ` ${state}${why}`));
   return [
     title,
-    ...steps.flatMap((step, index) => [stepRow(step, width, paint), ...undoRows(step, steps[index + 1], width, paint)]),
+    ...steps.flatMap((step, index) => [
+      stepRow(step, width, paint),
+      ...diffRows(foundDiff(shown, step.id).diff ?? '', paint),
+      ...undoRows(step, steps[index + 1], width, paint),
+    ]),
   ];
+}
+
+/** What a question about a change answered: a unified diff in the field `diff`. */
+function foundDiff(shown: Shown, id: StepId): { readonly diff?: string } {
+  const fact = shown.facts.fact(id);
+  if (!fact.known || fact.value === null || typeof fact.value !== 'object' || !('diff' in fact.value)) return {};
+  const { diff } = fact.value;
+  return typeof diff === 'string' && diff !== '' ? { diff } : {};
+}
+
+const DIFF_STYLE: { readonly [mark: string]: 'green' | 'red' | 'cyan' } = { '+': 'green', '-': 'red', '@': 'cyan' };
+
+function diffRows(diff: string, paint: Paint): string[] {
+  const lines = diff === '' ? [] : diff.split('\n');
+  return lines.map((line) => {
+    const style = DIFF_STYLE[line.charAt(0)];
+    return `    ${style === undefined ? line : paint(style, line)}`;
+  });
 }
 
 function stepRow({ certainty, effect, place, line }: ShownStep, width: number, paint: Paint): string {

@@ -44,6 +44,7 @@ describe('a device', () => {
       transport: 'ssh',
       reconnectMs: 5_000,
       rehearsal: false,
+      supervisor: null,
     });
     const few = await sourcesOf({}, { environment: { JETSON_HOST: 'jetson.local', JETSON_PORT: '' } });
     expect(deviceConfig('jetson', lookupFor(few, 'jetson'))).toEqual({
@@ -58,6 +59,7 @@ describe('a device', () => {
       transport: 'ssh2',
       reconnectMs: null,
       rehearsal: false,
+      supervisor: null,
     });
   });
 

@@ -89,6 +89,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     transport: options.transport ?? 'ssh2',
     reconnectMs: null,
     rehearsal: false,
+    supervisor: null,
   };
   return {
     device,

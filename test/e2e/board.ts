@@ -14,6 +14,7 @@ export function useBoard(
     BOARD_KEY: device.key ?? '',
     BOARD_KNOWN_HOSTS: device.knownHosts ?? '',
     BOARD_ROOT: root,
+    BOARD_SUPERVISOR: 'plain',
     ...more,
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);

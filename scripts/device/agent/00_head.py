@@ -17,8 +17,11 @@ import collections
 import contextlib
 import csv
 import ctypes
+import difflib
 import errno
 import fcntl
+import functools
+import grp
 import hashlib
 import hmac
 import http.client
@@ -26,6 +29,7 @@ import io
 import json
 import os
 import platform
+import pwd
 import queue
 import random
 import re

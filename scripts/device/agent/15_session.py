@@ -29,7 +29,9 @@ class Session:
         self.lease_s = None
         self.undoing = False
         self.booting = False
+        self.supervisor = choose_supervisor(self, header)
         self.changing = False
+        self.gone = False
         self.messages = queue.SimpleQueue()
         self.pending = {}
         self.message = None
@@ -198,7 +200,7 @@ def perform(session, message):
     except Exception as error:  # every failure is an answer, also a defect
         value, failure = None, failure_of(error, session, message.op)
     session.drain()
-    if operation is not None and operation.changes:
+    if operation is not None and operation.changes and not session.gone:
         journal(session, operation, message, failure)
     session.pending.pop(message.id, None)
     if failure is None:

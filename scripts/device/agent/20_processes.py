@@ -240,12 +240,15 @@ def drain_pipe(fd):
         pass
 
 
-def execute(session, argv, cwd, env, timeout_s=DEFAULT_TIMEOUT_S, grace_s=DEFAULT_GRACE_S, capture=False, ok_exits=(0,)):
-    """Runs a command to its end and returns what it printed; the end of it is the end of its whole session."""
+def execute(session, argv, cwd, env, timeout_s=DEFAULT_TIMEOUT_S, grace_s=DEFAULT_GRACE_S, capture=False, ok_exits=(0,), unit=None, told=None):
+    """
+    Runs a command to its end and returns what it printed; the end of it is the end of its whole session. `unit` is where
+    systemd runs it, `told` what a failure calls it.
+    """
     session.spawned += 1
     record_path = os.path.join(session.root.folder('state', 'commands'), '%d-%d.json' % (os.getpid(), session.spawned))
     agent = process(os.getpid())
-    record = {'agent': {'pid': os.getpid(), 'started': agent.started if agent else ''}}
+    record = {'agent': {'pid': os.getpid(), 'started': agent.started if agent else ''}, 'unit': unit}
     child = spawn(argv, cwd, env, record_path, record, subprocess.PIPE, subprocess.PIPE)
     with child.stdout, child.stderr:
         running = Running(session, child, capture)
@@ -256,7 +259,7 @@ def execute(session, argv, cwd, env, timeout_s=DEFAULT_TIMEOUT_S, grace_s=DEFAUL
         child.wait()
         finish_output(running)
     unlink(record_path)
-    return conclude(session, argv, running, why, timeout_s, ok_exits)
+    return conclude(session, told or argv, running, why, timeout_s, ok_exits)
 
 
 def session_left(child, leader):
@@ -311,4 +314,6 @@ def sweep_commands(root):
             continue
         if record is not None:
             end_processes(lambda: session_members(record, processes()), ORPHAN_GRACE_S, time.sleep)
+            if record.get('unit'):
+                stop_transient(record['unit'])
         unlink(os.path.join(folder, name))

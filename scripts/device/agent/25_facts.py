@@ -58,7 +58,8 @@ def device_room(session, args):
     needed = int(args.get('bytes') or 0) + 2 * data_bytes + ROOM_MARGIN_BYTES
     inodes = int(args.get('files') or 0) + ROOM_MARGIN_INODES
     memory = int(args.get('boardMb') or 0) if session.rehearsal else total_memory_mb()
-    wanted = sum(one.get('memoryMb') or 0 for one in args.get('services') or []) + (args.get('reservedMb') or 0)
+    services = fronted({'services': args.get('services') or [], 'web': args.get('web')})
+    wanted = sum(one.get('memoryMb') or 0 for one in services) + (args.get('reservedMb') or 0)
     room = {
         'freeBytes': disk.f_bavail * disk.f_frsize, 'neededBytes': needed,
         'freeInodes': disk.f_favail, 'neededInodes': inodes, 'memoryMb': memory,
@@ -70,21 +71,23 @@ def device_room(session, args):
         short.append('%d inodes free, %d needed' % (room['freeInodes'], inodes))
     if wanted > memory:
         short.append('%d MB of memory, %d MB needed by the services and what is reserved' % (memory, wanted))
-    for name, port in foreign_ports(session, args.get('services') or []):
+    short += session.supervisor.missing(services)
+    for name, port in foreign_ports(session, services):
         short.append('port %d of %s is in use by %s' % (port, name, holder_words(port)))
     return dict(room, enough=not short, short='; '.join(short))
 
 
 def foreign_ports(session, services):
     """Services whose port somebody else has: told while all still runs, rather than between stop and start."""
-    table = Table(session)
+    table = session.supervisor.table()
     kept = read_json(session.root.at('state', 'ports.json')) or {}
+    ours = {record['port'] for name, record in table.records.items() if table.runs(name)}
     for service in services:
-        name, record = service['name'], table.records.get(service['name'])
+        name = service['name']
         public = service.get('listens') == 'public' and session.public_port is not None
         port = session.public_port if public else kept.get(name)
-        ours = (record['port'] == port) if record and table.runs(name) else bool(table.members(name))
-        if service.get('listens') and port is not None and not ours and port_answers(port):
+        unrecorded = name not in table.records and table.members(name)
+        if service.get('listens') and port is not None and port not in ours and not unrecorded and port_answers(port):
             yield name, port
 
 

@@ -65,7 +65,7 @@ def write(session, args):
         raise refused('not-a-file', '%s is a folder' % args['path'])
     save(session, path, text_arg(args, 'step'))
     make_parents(session, path)
-    write_durably(path, content, int(args.get('mode') or 0o644) & 0o7777)
+    write_durably(path, content, int(args.get('mode') or 0o644) & 0o7777, session.supervisor.owner(path))
 
 
 def link(session, args):

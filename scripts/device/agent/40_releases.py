@@ -50,7 +50,7 @@ def current_release(session):
 
 def services_of(manifest):
     """The declared services, each after those that it names in `after`."""
-    services = manifest['system'].get('services') or []
+    services = fronted(manifest['system'])
     named = {service['name']: service for service in services}
     ordered = []
 
@@ -74,7 +74,7 @@ def release_status(session, args):
     by_id = {record['id']: record for record in all_records}
     record = by_id.get(current)
     manifest = record.get('manifest') if record else None
-    table = Table(session)
+    table = session.supervisor.table()
     states = service_states(session, manifest, table)
     return {
         'current': current,
@@ -123,7 +123,7 @@ def service_states(session, manifest, table):
     for name in names + sorted(table.names() - set(names)):
         record, members = table.records.get(name), sorted(table.members(name))
         state = 'running' if table.runs(name) or (members and not record) else 'failed' if record else 'stopped'
-        pid = record['pid'] if record and table.runs(name) else members[0] if members else None
+        pid = table.pid(name)
         release = record['release'] if record else table.marked_release(members)
         port = record['port'] if record else None
         states.append({'name': name, 'state': state, 'release': release, 'pid': pid, 'port': port, 'public': name in public})
@@ -226,12 +226,14 @@ def drop_release(session, release):
         os.rename(tree_of(session, release), away)
         sync_folder(session.root.at('releases'))
         remove_tree(away)
-    remove_tree(session.root.at('cache') + tree_of(session, release))
+    cache = session.root.at('cache') + tree_of(session, release)
+    if os.path.realpath(cache) == cache:  # services write there: they must not lead elsewhere
+        remove_tree(cache)
 
 
 def running_releases(session):
     """Releases that a process still runs from."""
-    return {one['release'] for one in service_states(session, None, Table(session)) if one['pid'] is not None}
+    return {one['release'] for one in service_states(session, None, session.supervisor.table()) if one['pid'] is not None}
 
 
 def release_collect(session, args):
@@ -246,6 +248,7 @@ def release_collect(session, args):
         remove_tree(session.root.at(folder))
     collect_saves(session)
     collect_copies(session)
+    session.supervisor.collect()
     return {'removed': removed}
 
 

@@ -1,10 +1,17 @@
 # ---------------- services
 
+WEB_SERVER = 'nginx'
+WEB_SERVER_MB = 64
+# Whether the supervisor of this process brings a web server; set once, when the session begins.
+FRONTS = False
+
+
 class Table:
     """What runs of this root at one moment: the records, the processes, and the marks in their environments."""
 
     def __init__(self, session):
         reap(session)
+        self.session = session
         self.processes = processes()
         self.records = {}
         for file in names_in(session.root.at('run')):
@@ -32,9 +39,109 @@ class Table:
         """Whether the recorded process itself runs."""
         return alive(self.records.get(name))
 
+    def pid(self, name):
+        """The process that stands for a service, or None."""
+        return self.records[name]['pid'] if self.runs(name) else next(iter(sorted(self.members(name))), None)
+
     def marked_release(self, members):
         """The release that unrecorded processes say they run from."""
         return next((self.environments[pid].get('RELEASE_ID') for pid in members if pid in self.environments), None)
+
+    def ended(self, name):
+        """Whether a service that was ready ended by itself, for those who just started it."""
+        record = self.records.get(name)
+        return record is not None and record.get('phase') == 'ready' and not self.runs(name)
+
+    def problem(self, service, release):
+        """What is wrong with a service as far as its processes tell, or None."""
+        record = self.records.get(service['name'])
+        if record is None or not self.runs(service['name']):
+            return '%s does not run' % service['name']
+        return None if record['release'] == release else '%s runs from release %s' % (service['name'], record['release'])
+
+
+class Plain:
+    """The supervisor that needs nothing: a service is a process in a session of its own, with a record and a log."""
+
+    fronts = False
+
+    def __init__(self, session):
+        self.session = session
+
+    def table(self):
+        """What runs at this moment."""
+        return Table(self.session)
+
+    def owner(self, path):
+        """Who a written file must belong to, or None: whoever writes it."""
+        return None
+
+    def start(self, name, release, manifest, service, port):
+        """Starts it and waits until it is ready; a failed start leaves no process."""
+        session = self.session
+        begin = start_process(session, name, release, manifest, service, port)
+        try:
+            await_ready(session, name, service, begin)
+        except BaseException:
+            # Also when cancelled: whoever asked is told that it failed, so nothing may go on running.
+            end_service(session, name, SERVICE_GRACE_S, time.sleep)
+            unlink(session.root.at('run', name + '.json'))
+            raise
+
+    def stop(self, name):
+        """Ends it whole and waits until its port is free; nothing when it does not run."""
+        stop_service(self.session, name)
+
+    def ended(self, name, record, when):
+        """The failure that says how it ended."""
+        return service_ended(self.session, name, self.session.children.get(record['pid']), record.get('begin') or 0, when)
+
+    def execute(self, argv, tree, env, timeout_s, capture, ok_exits):
+        """Runs a command that a release declares."""
+        return execute(self.session, argv, tree, env, timeout_s, capture=capture, ok_exits=ok_exits)
+
+    def lines_since(self, name, record):
+        """What it logged since its start, its last part where that is long."""
+        return log_lines(self.session.root.at('logs', name + '.log'), record.get('begin') or 0, MAX_COUNTED_LOG_BYTES)
+
+    def detach(self, argv, log):
+        """Starts a program that outlives this session."""
+        with open(log, 'wb') as out:
+            child = subprocess.Popen(
+                argv, cwd=self.session.root.path, env=basic_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                close_fds=True, start_new_session=True)
+        self.session.children[child.pid] = child
+
+    def missing(self, services):
+        """What the services need of the board and it does not have, in words."""
+        return []
+
+    def units_diff(self, system):
+        """How what is installed would change: nothing is."""
+        return ''
+
+    def collect(self):
+        """Takes away what is installed for services that are no more: nothing is."""
+
+    def remove(self):
+        """Takes away what is installed outside the root: nothing is."""
+
+
+def fronted(system):
+    """
+    A system's services. Where the supervisor brings a web server, it is one more, in front of the one that it
+    hands requests to: it has the public port, and that one a private.
+    """
+    services, web = system.get('services') or [], system.get('web')
+    if not web or not FRONTS:
+        return services
+    behind = next((one for one in services if one['name'] == web.get('service')), None)
+    if behind is None:
+        raise refused('bad-manifest', 'web names no service: %r' % (web.get('service'),))
+    front = {'name': WEB_SERVER, 'listens': 'public', 'memoryMb': WEB_SERVER_MB, 'after': [behind['name']]}
+    if behind.get('health'):
+        front['health'] = behind['health']
+    return [dict(one, listens='private') if one is behind else one for one in services] + [front]
 
 
 def service_named(manifest, name):
@@ -146,40 +253,52 @@ def port_of(session, service):
     return kept[service['name']]
 
 
-def fill(session, release, manifest, text):
-    """A declared text with ports and paths in it."""
-    if isinstance(text, str):
-        return text
-    if isinstance(text, list):
-        return ''.join(fill(session, release, manifest, part) for part in text)
-    if isinstance(text, dict) and 'port' in text:
-        service = service_named(manifest, text['port'])
-        port = port_of(session, service) if service else None
-        if port is None:
-            raise refused('bad-manifest', 'no service %r that listens is declared' % (text['port'],))
-        return str(port)
-    paths = {'data': ('shared', 'data'), 'secrets': ('shared', 'secrets.env'), 'release': ('releases', release)}
-    if isinstance(text, dict) and text.get('path') in paths:
-        if text['path'] == 'data':
-            session.root.folder('shared', 'data')
-        return session.root.at(*paths[text['path']])
-    raise refused('bad-manifest', 'not a text for a service: %r' % (text,))
+class Filler:
+    """Puts ports and paths into what is declared; `tree` is where the release lies, `port` tells a service's port."""
+
+    def __init__(self, session, manifest, tree, port):
+        self.session = session
+        self.manifest = manifest
+        self.tree = tree
+        self.port = port
+
+    def text(self, text):
+        """A declared text."""
+        if isinstance(text, str):
+            return text
+        if isinstance(text, list):
+            return ''.join(self.text(part) for part in text)
+        if isinstance(text, dict) and 'port' in text:
+            service = service_named(self.manifest, text['port'])
+            port = self.port(service) if service else None
+            if port is None:
+                raise refused('bad-manifest', 'no service %r that listens is declared' % (text['port'],))
+            return str(port)
+        root = self.session.root
+        paths = {'data': root.at('shared', 'data'), 'secrets': root.at('shared', 'secrets.env'), 'release': self.tree}
+        if isinstance(text, dict) and text.get('path') in paths:
+            return paths[text['path']]
+        raise refused('bad-manifest', 'not a text for a service: %r' % (text,))
+
+    def command(self, argv):
+        """A declared command; `python3` is the interpreter that runs the agent."""
+        filled = [self.text(part) for part in argv]
+        return [sys.executable] + filled[1:] if filled[0] == 'python3' else filled
+
+    def environment(self, env):
+        """What declared programs get beyond the basics. Bytecode goes elsewhere: nothing is ever written into a release."""
+        more = {name: self.text(value) for name, value in (env or {}).items()}
+        return dict({'PYTHONPYCACHEPREFIX': self.session.root.at('cache')}, **more)
 
 
-def filled_command(session, release, manifest, argv):
-    """A declared command; `python3` is the interpreter that runs the agent."""
-    filled = [fill(session, release, manifest, part) for part in argv]
-    return [sys.executable] + filled[1:] if filled[0] == 'python3' else filled
-
-
-def filled_environment(session, release, manifest, env):
-    """What declared programs get. Bytecode goes elsewhere: nothing is ever written into a release."""
-    more = {name: fill(session, release, manifest, value) for name, value in (env or {}).items()}
-    return dict(basic_environment(), PYTHONPYCACHEPREFIX=session.root.at('cache'), RELEASE_ID=release, **more)
+def filler(session, release, manifest):
+    """The filler for what runs from a release now; it makes the data folder."""
+    session.root.folder('shared', 'data')
+    return Filler(session, manifest, tree_of(session, release), lambda service: port_of(session, service))
 
 
 def service_start(session, args):
-    """Starts a declared service of a release and waits until it is ready; a failed start leaves no process."""
+    """Starts a declared service of a release, unless it runs from it already."""
     name = name_arg(args)
     if args.get('release') is None:
         return
@@ -193,14 +312,7 @@ def service_start(session, args):
     port = port_of(session, service)
     if port is not None and port_answers(port):
         raise refused('port-in-use', 'port %d of %s is in use by %s' % (port, name, holder_words(port)))
-    started_at = start_process(session, name, release, manifest, service, port)
-    try:
-        await_ready(session, name, service, started_at)
-    except BaseException:
-        # Also when cancelled: whoever asked is told that it failed, so nothing may go on running.
-        end_service(session, name, SERVICE_GRACE_S, time.sleep)
-        unlink(session.root.at('run', name + '.json'))
-        raise
+    session.supervisor.start(name, release, manifest, service, port)
 
 
 def holder_words(port):
@@ -211,13 +323,13 @@ def holder_words(port):
 
 def runs_already(session, name, release):
     """Whether it runs from this release; refuses when something else of it runs."""
-    table = Table(session)
+    table = session.supervisor.table()
     record, members = table.records.get(name), table.members(name)
     if record is not None and table.runs(name) and record['release'] == release and record.get('phase') == 'ready':
         return True
     if record is not None and members and record['release'] == release:
         # A start or a stop that was cut off: it counts for nothing, so it ends and begins again.
-        end_service(session, name, grace_of(session, name), session.rest)
+        session.supervisor.stop(name)
         return False
     if members:
         release = record['release'] if record else table.marked_release(members)
@@ -228,8 +340,9 @@ def runs_already(session, name, release):
 def start_process(session, name, release, manifest, service, port):
     """Spawns it; returns where in its log this start begins."""
     log = rotated_log(session, name)
-    argv = filled_command(session, release, manifest, service['argv'])
-    env = filled_environment(session, release, manifest, service.get('env'))
+    filled = filler(session, release, manifest)
+    argv = filled.command(service['argv'])
+    env = dict(basic_environment(), RELEASE_ID=release, **filled.environment(service.get('env')))
     env[MARK] = '%s/%s' % (session.root.mark, name)
     place = os.path.join(session.root.folder('run'), name + '.json')
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -282,11 +395,17 @@ def service_ended(session, name, child, begin, when):
 
 def log_tail(path, begin):
     """The last lines of a log since `begin`."""
-    with open(path, 'rb') as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(begin, size - MAX_LOG_TAIL_BYTES))
-        lines = file.read(MAX_LOG_TAIL_BYTES).decode('utf-8', 'replace').splitlines()
-    return [line[:MAX_TAIL_LINE_CHARS] for line in lines[-MAX_TAIL_LINES:]]
+    return [line[:MAX_TAIL_LINE_CHARS] for line in log_lines(path, begin, MAX_LOG_TAIL_BYTES)[-MAX_TAIL_LINES:]]
+
+
+def log_lines(path, begin, at_most):
+    """A log from `begin`, its last part where that is long; nothing without a log."""
+    try:
+        with open(path, 'rb') as file:
+            file.seek(max(begin, os.fstat(file.fileno()).st_size - at_most))
+            return file.read(at_most).decode('utf-8', 'replace').splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def ask_health(port, health):
@@ -307,11 +426,10 @@ def ask_health(port, health):
 def service_problem(table, release, service):
     """What is wrong with one declared service, or None."""
     name = service['name']
-    record = table.records.get(name)
-    if record is None or not table.runs(name):
-        return '%s does not run' % name
-    if record['release'] != release:
-        return '%s runs from release %s' % (name, record['release'])
+    problem = table.problem(service, release)
+    if problem is not None:
+        return problem
+    record = table.records[name]
     if not service.get('health'):
         return None
     status, body, problem = ask_health(record['port'], service['health'])
@@ -357,15 +475,15 @@ def refuse_ended(session, release, manifest, table):
     for service in services_of(manifest):
         name = service['name']
         record = table.records.get(name)
-        if record is not None and record['release'] == release and record.get('phase') == 'ready' and not table.runs(name):
-            raise service_ended(session, name, session.children.get(record['pid']), record.get('begin') or 0, 'after it was ready')
+        if record is not None and record['release'] == release and table.ended(name):
+            raise session.supervisor.ended(name, record, 'after it was ready')
 
 
 def release_health(session, args):
     """Whether everything that a release declares runs from it and answers as it."""
     release = release_arg(args)
     manifest = manifest_of(session, release)
-    table = Table(session)
+    table = session.supervisor.table()
     refuse_ended(session, release, manifest, table)
     problems = health_problems(session, release, manifest, table)
     count = len(services_of(manifest))
@@ -399,7 +517,7 @@ def end_service(session, name, grace_s, rest):
 
 def service_stop(session, args):
     """Ends a service whole and waits until its port is free; nothing when it does not run."""
-    stop_service(session, name_arg(args))
+    session.supervisor.stop(name_arg(args))
 
 
 def stop_service(session, name):
@@ -438,9 +556,9 @@ def stop_all(session, args):
             if switch.state == 'armed':
                 switch.append(**{'is': 'taking-back', 'why': 'everything was to be stopped', 'at': now()})
         put_back(session)
-    names = running_order(manifest, sorted(Table(session).names()))
+    names = running_order(manifest, sorted(session.supervisor.table().names()))
     for name in names:
-        stop_service(session, name)
+        session.supervisor.stop(name)
     return {'stopped': names}
 
 
@@ -503,9 +621,9 @@ def release_resume(session, args):
 
 def run_declared(session, release, manifest, command, env, timeout_s, capture=False, ok_exits=(0,)):
     """Runs a command that the manifest declares, in the release."""
-    argv = filled_command(session, release, manifest, command)
-    environment = filled_environment(session, release, manifest, env)
-    return execute(session, argv, tree_of(session, release), environment, timeout_s, capture=capture, ok_exits=ok_exits)
+    filled = filler(session, release, manifest)
+    environment = dict(basic_environment(), RELEASE_ID=release, **filled.environment(env))
+    return session.supervisor.execute(filled.command(command), tree_of(session, release), environment, timeout_s, capture, ok_exits)
 
 
 def safe_to_stop(session, args):
@@ -514,7 +632,7 @@ def safe_to_stop(session, args):
         return {'safe': True, 'open': []}
     release = release_arg(args)
     manifest = manifest_of(session, release)
-    table = Table(session)
+    table = session.supervisor.table()
     open_work = []
     for service in services_of(manifest):
         record = table.records.get(service['name'])

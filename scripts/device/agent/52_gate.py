@@ -15,7 +15,7 @@ def release_gate(session, args):
     deadline = time.monotonic() + (args.get('withinMs') or 60_000) / 1000
     held, last = 0, None
     while held < times:
-        table = Table(session)
+        table = session.supervisor.table()
         refuse_ended(session, release, manifest, table)
         problems = health_problems(session, release, manifest, table)
         held = 0 if problems else held + 1
@@ -47,18 +47,8 @@ def counted_errors(session, release, service):
     if record is None or record.get('release') != release or not record.get('since'):
         return None, 0
     pattern = re.compile(service['errors'])
-    lines = lines_since(session, service['name'], record)
+    lines = session.supervisor.lines_since(service['name'], record)
     return sum(1 for line in lines if pattern.search(line)), time.time() - record['since']
-
-
-def lines_since(session, name, record):
-    """What a service logged since its start, its last part where that is long."""
-    try:
-        with open(session.root.at('logs', name + '.log'), 'rb') as file:
-            file.seek(max(record.get('begin') or 0, os.fstat(file.fileno()).st_size - MAX_COUNTED_LOG_BYTES))
-            return file.read(MAX_COUNTED_LOG_BYTES).decode('utf-8', 'replace').splitlines()
-    except FileNotFoundError:
-        return []
 
 
 def refuse_errors(session, release, manifest):

@@ -181,7 +181,7 @@ def see_armed(session, lease_s):
     if not os.path.exists(source) or file_digest(source) != HEADER['sha256']:  # noqa: F821
         write_durably(source, SOURCE)  # noqa: F821
     argv = [sys.executable, '-c', KEEPER_LOADER, source, HEADER['sha256'], session.root.path]  # noqa: F821
-    spawn_keeper(session, argv)
+    session.supervisor.detach(argv, os.path.join(session.root.folder('state'), 'keeper.log'))
     deadline = time.monotonic() + SEEN_ARMED_S
     while not keeper_there(Switch(session.root)):
         if time.monotonic() >= deadline:
@@ -194,16 +194,6 @@ def keeper_there(switch):
     """Whether something watches the lease: a process that said so and lives, or a timer that was seen."""
     watched = switch.named('watched')
     return watched is not None and (watched.get('timer') is not None or alive(watched))
-
-
-def spawn_keeper(session, argv):
-    """Without systemd: a process of its own session, which outlives this one."""
-    log = os.path.join(session.root.folder('state'), 'keeper.log')
-    with open(log, 'wb') as out:
-        child = subprocess.Popen(
-            argv, cwd=session.root.path, env=basic_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            close_fds=True, start_new_session=True)
-    session.children[child.pid] = child
 
 
 def disarm(session):

@@ -81,6 +81,8 @@ OPERATIONS = {
     'switch.arm': changes(switch_arm),
     'switch.outcome': reads(switch_outcome),
     'switch.take-back': changes(switch_take_back),
+    'units.diff': reads(units_diff),
+    'uninstall': changes(uninstall),
     'lock': reads(lock),
     'unlock': reads(unlock),
 }

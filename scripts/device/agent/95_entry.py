@@ -35,9 +35,17 @@ def check_header(header):
     """The run's name becomes a folder's name."""
     if not isinstance(header.get('run'), str) or not PLAIN_NAME.match(header['run']):
         raise refused('bad-request', 'run must be a plain name of at most 80 characters')
+    if header.get('supervisor') not in (None, 'plain', 'systemd'):
+        raise refused('bad-request', 'supervisor must be plain or systemd')
     port = header.get('publicPort')
     if port is not None and not (isinstance(port, int) and 0 < port < 65536):
         raise refused('bad-request', 'publicPort must be a port or null')
+
+
+def root_of(header):
+    """The root as it is meant: `~` is the home of whoever logged in, also when the agent is root."""
+    login, root = header.get('login'), header['root']
+    return '~%s%s' % (login, root[1:]) if login and root.startswith('~/') and os.geteuid() == 0 else root
 
 
 def main(stream, header):
@@ -46,12 +54,12 @@ def main(stream, header):
     out = claim_output()
     try:
         check_header(header)
-        root = Root(header['root'])
+        root = Root(root_of(header))
+        session = Session(stream, out, header, root)
         sweep_commands(root)
     except Failed as error:
         write_all(out, json.dumps({'hello': {'failure': error.failure}}).encode() + b'\n')
         os._exit(3)
-    session = Session(stream, out, header, root)
     hear_signals(session)
     session.send(hello(root))
     threading.Thread(target=session.listen, daemon=True).start()
