@@ -104,13 +104,22 @@ class Plain:
         """What it logged since its start, its last part where that is long."""
         return log_lines(self.session.root.at('logs', name + '.log'), record.get('begin') or 0, MAX_COUNTED_LOG_BYTES)
 
-    def detach(self, argv, log):
-        """Starts a program that outlives this session."""
+    def watch(self, argv, log, lease_s):
+        """Has a process of its own session watch an armed switch; it outlives this one, and says when it is there."""
         with open(log, 'wb') as out:
             child = subprocess.Popen(
                 argv, cwd=self.session.root.path, env=basic_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 close_fds=True, start_new_session=True)
         self.session.children[child.pid] = child
+
+    def watches(self, watched):
+        """Whether what was recorded to watch still does."""
+        return alive(watched)
+
+    def unwatch(self, watched):
+        """Ends what watches."""
+        if watched['pid'] != os.getpid():
+            end_processes(lambda: {watched['pid']} if alive(watched) else set(), 1.0, time.sleep)
 
     def missing(self, services):
         """What the services need of the board and it does not have, in words."""

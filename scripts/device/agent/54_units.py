@@ -35,6 +35,12 @@ def unit_path(site, path, name):
     return os.path.join(site.root, 'live', name, path) if '/' in path else shutil.which(path, path=DEFAULT_PATH) or path
 
 
+def rendered(sections):
+    """A unit file."""
+    head = '# Made by Slipway; the next deploy overwrites what is changed here.\n'
+    return head + '\n'.join('[%s]\n%s' % (title, ''.join('%s=%s\n' % pair for pair in pairs)) for title, pairs in sections)
+
+
 def unit_text(site, service, argv, env, port, more=()):
     """A service's unit. It names no release: that is what `live/NAME` and `live/NAME.env` say."""
     name = service['name']
@@ -62,8 +68,27 @@ def unit_text(site, service, argv, env, port, more=()):
         ('Install', [('WantedBy', WANTED_BY)]),
         ('X-Slipway', [('Root', site.root), ('Service', name)]),
     ]
-    head = '# Made by Slipway; the next deploy overwrites what is changed here.\n'
-    return head + '\n'.join('[%s]\n%s' % (title, ''.join('%s=%s\n' % pair for pair in pairs)) for title, pairs in sections)
+    return rendered(sections)
+
+
+BOOT_SERVICE = 'boot'
+
+
+def boot_text(root, system, argv):
+    """The unit that sees to an unconfirmed switch at boot, before the services."""
+    sections = [
+        ('Unit', [
+            ('Description', 'Puts back what was not confirmed, of %s' % system), ('After', 'local-fs.target'),
+            ('ConditionPathExists', os.path.join(root, 'state', 'switch')),
+        ]),
+        ('Service', [
+            ('Type', 'oneshot'), ('ExecStart', ' '.join([unit_word(argv[0])] + [unit_word(part, dollars=True) for part in argv[1:]])),
+            ('TimeoutStartSec', 600),
+        ]),
+        ('Install', [('WantedBy', WANTED_BY)]),
+        ('X-Slipway', [('Root', root)]),
+    ]
+    return rendered(sections)
 
 
 def sandbox(site, devices, port):

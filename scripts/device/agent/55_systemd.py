@@ -466,7 +466,8 @@ class Systemd:
         unit = unit_of(site.system, 'run-%d-%d' % (os.getpid(), self.session.spawned))
         pairs = sandbox(site, [], port) + list(more)
         agent = own_unit()
-        if agent is not None:
+        # At boot this agent's own unit is not up before all is done: what comes after it would be waited for for ever.
+        if agent is not None and not self.session.booting:
             pairs += [('BindsTo', agent), ('After', agent)]
         wanted = {name: value for name, value in env.items() if name not in ('PATH', 'HOME')}
         program = [unit_path(site, argv[0], '')] if '/' not in argv[0] else [os.path.join(tree, argv[0])]
@@ -481,13 +482,54 @@ class Systemd:
         finally:
             stop_transient(unit)
 
-    def detach(self, argv, log):
-        """Starts a program that outlives this session, and the unit that it is in."""
-        unit = 'slipway-keeper-%s.service' % os.urandom(6).hex()
+    # ---- the dead-man's switch
+
+    def watch(self, argv, log, lease_s):
+        """
+        A timer for the end of the lease, and a unit that runs at boot, before any service; both do the same, and what the
+        timer starts waits where the lease was made longer. Recorded once systemd says that it runs.
+        """
+        root, unit = self.session.root, 'slipway-switch-%s' % self.session.root.mark
+        self.install_boot(argv)
+        stop_transient(unit + '.service')
+        tool(['systemctl', 'stop', unit + '.timer'])
+        tool(['systemctl', 'reset-failed', unit + '.service'])
         demand([
-            'systemd-run', '--quiet', '--collect', '--unit=' + unit, '--working-directory=' + self.session.root.path,
-            '--property=StandardOutput=append:' + log, '--property=StandardError=append:' + log, '--',
+            'systemd-run', '--quiet', '--collect', '--unit=' + unit, '--on-active=%dms' % (lease_s * 1000),
+            '--timer-property=AccuracySec=100ms', '--timer-property=RemainAfterElapse=no', '--working-directory=' + root.path,
+            '--property=StandardOutput=append:' + log, '--property=StandardError=append:' + log,
+            '--property=Restart=on-failure', '--property=RestartSec=1', '--',
         ] + [part.replace('$', '$$') for part in argv])
+        with switch_held(root) as switch:
+            if switch.state == 'armed' and self.watches({'timer': unit}):
+                switch.append(**{'is': 'watched', 'timer': unit})
+
+    def watches(self, watched):
+        """Whether the timer runs down, or what it started runs."""
+        unit = watched.get('timer')
+        facts = show_units([unit + '.timer', unit + '.service']) if unit else {}
+        return any(fact.get('ActiveState') in LIVE_STATES for fact in facts.values())
+
+    def unwatch(self, watched):
+        """Ends the timer, and what it started unless that is this very process."""
+        unit = watched.get('timer')
+        if unit:
+            tool(['systemctl', 'stop', unit + '.timer'])
+            if own_unit() != unit + '.service':
+                stop_transient(unit + '.service')
+
+    def install_boot(self, argv):
+        """The unit that puts back at boot what was not confirmed. It stays, and does nothing where there is nothing to do."""
+        root = self.session.root
+        record = read_record(self.session, Switch(root).armed['release'])
+        path = os.path.join(UNIT_FOLDER, unit_of(record['manifest']['system']['name'], BOOT_SERVICE))
+        text = boot_text(root.path, record['manifest']['system']['name'], argv)
+        if text_at(path) != text:
+            if os.path.lexists(path) and stamp_of(path).get('Root') != root.path:
+                raise refused('unit-taken', '%s belongs to %s' % (path, stamp_of(path).get('Root') or 'somebody else'))
+            write_durably(path, text.encode(), 0o644)
+            demand(['systemctl', 'daemon-reload'])
+        enable(os.path.basename(path))
 
     # ---- taking away
 
@@ -522,6 +564,7 @@ class Systemd:
     def remove(self):
         """Everything outside the root that was installed for it: units, and the user if nobody else needs it."""
         self.take_away(units_of_root(self.session.root))
+        self.remove_boot()
         others = [unit for unit in names_in(UNIT_FOLDER) if unit.startswith('slipway-') and unit.endswith('.service')]
         try:
             account = pwd.getpwnam(SERVICE_USER)
@@ -529,6 +572,18 @@ class Systemd:
             return
         if account.pw_gecos == USER_COMMENT and not any(says_user(os.path.join(UNIT_FOLDER, unit)) for unit in others):
             demand(['userdel', SERVICE_USER])
+
+
+    def remove_boot(self):
+        """The unit that runs at boot, whatever its system was called."""
+        for unit in names_in(UNIT_FOLDER):
+            path = os.path.join(UNIT_FOLDER, unit)
+            if unit.startswith('slipway-') and unit.endswith('-%s.service' % BOOT_SERVICE) and stamp_of(path).get('Root') == self.session.root.path:
+                disable(unit)
+                unlink_durably(path)
+                demand(['systemctl', 'daemon-reload'])
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(wants('')))
 
 
 def says_user(path):

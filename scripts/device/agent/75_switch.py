@@ -175,33 +175,33 @@ def switch_arm(session, args):
 
 def see_armed(session, lease_s):
     """Starts what watches the lease, unless it is there, and waits for its own word that it is."""
-    if keeper_there(Switch(session.root)):
+    if keeper_there(session):
         return
     source = os.path.join(session.root.folder('state'), 'keeper.py')
     if not os.path.exists(source) or file_digest(source) != HEADER['sha256']:  # noqa: F821
         write_durably(source, SOURCE)  # noqa: F821
     argv = [sys.executable, '-c', KEEPER_LOADER, source, HEADER['sha256'], session.root.path]  # noqa: F821
-    session.supervisor.detach(argv, os.path.join(session.root.folder('state'), 'keeper.log'))
+    session.supervisor.watch(argv, os.path.join(session.root.folder('state'), 'keeper.log'), lease_s)
     deadline = time.monotonic() + SEEN_ARMED_S
-    while not keeper_there(Switch(session.root)):
+    while not keeper_there(session):
         if time.monotonic() >= deadline:
             raise refused('not-armed', "the dead-man's switch did not begin to watch")
         reap(session)
         session.rest(POLL_S / 5)
 
 
-def keeper_there(switch):
-    """Whether something watches the lease: a process that said so and lives, or a timer that was seen."""
-    watched = switch.named('watched')
-    return watched is not None and (watched.get('timer') is not None or alive(watched))
+def keeper_there(session):
+    """Whether something watches the lease: a process that said so and lives, or a timer that runs."""
+    watched = Switch(session.root).named('watched')
+    return watched is not None and session.supervisor.watches(watched)
 
 
 def disarm(session):
     """Ends what watches, once there is nothing to watch for, and frees the room that was kept."""
     switch = Switch(session.root)
     watched = switch.named('watched')
-    if watched is not None and watched['pid'] != os.getpid() and alive(watched):
-        end_processes(lambda: {watched['pid']} if alive(watched) else set(), 1.0, time.sleep)
+    if watched is not None:
+        session.supervisor.unwatch(watched)
     reap(session)
     unlink(session.root.at('state', 'ballast'))
 
