@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
@@ -273,6 +274,32 @@ test('a pid that was given to another process is left alone', async () => {
   expect((await agent.ok('release.status')).running).toEqual([]);
   await agent.ok('service.stop', { name: 'web' });
   expect(existsSync(device.at('run/web.json'))).toBe(false);
+});
+
+test('after a boot of a container, whose kernel goes on, no session is taken for an earlier one of its number', async () => {
+  const stat = readFileSync('/proc/1/stat', 'utf8');
+  const first = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  const kernel = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8);
+  const device = new Device();
+  const agent = device.session();
+  await agent.ok('write', { path: 'run/web.json', content: '', step: '1' });
+  const leader = spawn('sh', ['-c', 'exec 3>&1 >&-; sleep 300 3>&- & echo $! >&3'], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const [text] = (await once(leader.stdout, 'data')) as [Buffer];
+  const member = Number(text.toString());
+  await until('the leader ended', () => !runs(leader.pid ?? 0));
+  const stopOf = async (boot: string): Promise<boolean> => {
+    const started = `${kernel}.${boot}-1`;
+    const record = { name: 'web', release: '0'.repeat(16), pid: leader.pid, started, argv: [], port: null };
+    writeFileSync(device.at('run/web.json'), JSON.stringify({ ...record, phase: 'ready' }));
+    await agent.ok('service.stop', { name: 'web' });
+    return runs(member);
+  };
+  // One that is longer by a digit, too: a name that begins with this boot's is another name.
+  for (const boot of [String(first + 1), `${String(first)}0`]) expect(await stopOf(boot)).toBe(true);
+  expect(await stopOf(String(first))).toBe(false);
 });
 
 test('health tells another release from this one; the stop order is the start order backwards', async () => {

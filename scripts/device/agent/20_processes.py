@@ -4,12 +4,17 @@ Process = collections.namedtuple('Process', 'group session started')
 
 
 def boot():
-    """Names this boot: start times are counted from it."""
+    """Names this boot: start times are counted from it. A container's kernel does not boot with it; its first process does."""
     try:
         with open('/proc/sys/kernel/random/boot_id') as file:
-            return file.read()[:8]
+            kernel = file.read()[:8]
     except OSError:
-        return 'boot'
+        kernel = 'boot'
+    try:
+        with open('/proc/1/stat', errors='replace') as file:
+            return '%s.%s' % (kernel, file.read().rpartition(')')[2].split()[19])
+    except (OSError, IndexError):  # not ours to see (hidepid), or no /proc
+        return kernel
 
 
 BOOT = boot()
@@ -80,7 +85,7 @@ def session_members(record, table):
         return set()
     pid, started = record['pid'], record['started']
     leader = table.get(pid)
-    if (leader is not None and leader.started != started) or (LINUX and not started.startswith(BOOT)):
+    if (leader is not None and leader.started != started) or (LINUX and not started.startswith(BOOT + '-')):
         return set()
     return {member for member, found in table.items() if found.session == pid or found.group == pid}
 

@@ -1,5 +1,9 @@
 # ---------------- facts
 
+# The root of the control groups that can be seen from here, of the second and of the first kind. What a unit or a login
+# session may have says nothing about the services, which run beside it.
+MEMORY_LIMITS = ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes')
+
 def device_facts(session, args):
     """What the device is, and which wheels it can use."""
     version = '%d.%d' % sys.version_info[:2]
@@ -92,8 +96,18 @@ def foreign_ports(session, services):
 
 
 def total_memory_mb():
-    """The machine's memory."""
-    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // MIB
+    """The machine's memory, or a container's share of it: /proc/meminfo speaks of the whole machine there, too."""
+    machine = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    return min([machine] + [limit for limit in map(memory_limit, MEMORY_LIMITS) if limit]) // MIB
+
+
+def memory_limit(path):
+    """Bytes; None where there is no limit. Without a container the control groups' root has no such file."""
+    try:
+        with open(path) as file:
+            return int(file.read())
+    except (OSError, ValueError):  # `max`
+        return None
 
 
 def database_bytes(session):
