@@ -82,7 +82,7 @@ def boot_text(root, system, argv):
             ('ConditionPathExists', os.path.join(root, 'state', 'switch')),
         ]),
         ('Service', [
-            ('Type', 'oneshot'), ('ExecStart', ' '.join([unit_word(argv[0])] + [unit_word(part, dollars=True) for part in argv[1:]])),
+            ('Type', 'oneshot'), ('ExecStart', ' '.join([unit_word(argv[0])] + [unit_word(part, dollars=True) for part in argv[1:] + [BOOT_SERVICE]])),
             ('TimeoutStartSec', 600),
         ]),
         ('Install', [('WantedBy', WANTED_BY)]),

@@ -391,6 +391,8 @@ def over_words(switch):
     """Why a switch that was not confirmed is put back."""
     if switch.armed['boot'] != BOOT:
         return 'the device booted before it was confirmed'
+    if boot_clock() < switch.lease:
+        return 'the device boots'
     return 'nothing was heard of the client for %g s' % switch.armed['leaseS']
 
 
@@ -430,8 +432,11 @@ def switch_status(session):
 
 # ---------------- the keeper: what watches while the client is away
 
-def keep(root_path):
-    """Watches the lease of an armed switch, and puts it back when that runs out; ends when there is nothing left to do."""
+def keep(root_path, booting):
+    """
+    Watches the lease of an armed switch, and puts it back when that runs out, or at once when the board is booting; ends
+    when there is nothing left to do.
+    """
     os.umask(0o022)
     root = Root(root_path)
     switch = Switch(root)
@@ -439,10 +444,10 @@ def keep(root_path):
         return 0
     session = Session(None, os.open(os.devnull, os.O_WRONLY), dict(switch.armed['header'], client=KEEPER), root)
     session.message = Message({'op': 'keep'})
-    session.booting = switch.armed['boot'] != BOOT
+    session.booting = booting
     own = process(os.getpid())
     with switch_held(root) as switch:
-        if switch.state == 'armed' and not switch.is_over and not (switch.named('watched') or {}).get('timer'):
+        if switch.state == 'armed' and not booting and not switch.is_over and not (switch.named('watched') or {}).get('timer'):
             switch.append(**{'is': 'watched', 'pid': os.getpid(), 'started': own.started if own else ''})
     tries = 0
     while tries < STUCK_TRIES:
@@ -450,7 +455,7 @@ def keep(root_path):
         with switch_held(root) as switch:
             if not switch.is_open:
                 return 0
-            if switch.is_over:
+            if switch.is_over or (booting and switch.state == 'armed'):
                 holder = lock_holder(root)
                 switch.append(**{'is': 'taking-back', 'why': over_words(switch), 'at': now()})
             state = switch.state

@@ -74,4 +74,4 @@ def main(stream, header):
 if __name__ == '__main__':
     main(STREAM, HEADER)  # noqa: F821  the bootstrap's globals
 if __name__ == 'keeper':
-    sys.exit(keep(ROOT))  # noqa: F821  the loader's global
+    sys.exit(keep(ROOT, sys.argv[4:] == [BOOT_SERVICE]))  # noqa: F821  the loader's global
