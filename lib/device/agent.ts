@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** The agent as it is sent, and the bootstrap that receives it. */
 export interface AgentSource {
   readonly bootstrap: string;
+  /** Says when sudo has let it through, and becomes the agent's command. */
+  readonly sudo: string;
   readonly agent: Buffer;
   readonly sha256: string;
 }
@@ -18,12 +20,13 @@ export function agentSource(): AgentSource {
   return loaded;
 }
 
-/** Reads an agent from a folder that holds `bootstrap.py` and the parts `agent/*.py`, one file on the device. */
+/** Reads an agent from a folder that holds `bootstrap.py`, `sudo.py` and the parts `agent/*.py`, one file on the device. */
 export function loadAgent(folder: URL): AgentSource {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
   const agent = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
   const bootstrap = readFileSync(new URL('bootstrap.py', folder), 'utf8');
-  return { bootstrap, agent, sha256: createHash('sha256').update(agent).digest('hex') };
+  const sudo = readFileSync(new URL('sudo.py', folder), 'utf8');
+  return { bootstrap, sudo, agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 
 /** A word that every login shell takes as it stands. */
@@ -31,7 +34,7 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What is executed on the device; all else travels on its standard input. */
-export function bootstrapCommand(source: AgentSource): string {
-  return `python3 -c ${quote(source.bootstrap)}`;
+/** What is executed on the device, after `before`; all else travels on its standard input. */
+export function bootstrapCommand({ bootstrap }: AgentSource, before: readonly string[]): string {
+  return [...before, 'python3', '-c', quote(bootstrap)].join(' ');
 }

@@ -40,13 +40,19 @@ def check_header(header):
         raise refused('bad-request', 'publicPort must be a port or null')
 
 
+def root_of(header):
+    """The root as it is meant: `~` is the home of whoever logged in, also when the agent is root."""
+    login, root = header.get('login'), header['root']
+    return '~%s%s' % (login, root[1:]) if login and root.startswith('~/') and os.geteuid() == 0 else root
+
+
 def main(stream, header):
     """One session: from the hello to the end of standard input or a signal."""
     os.umask(0o022)
     out = claim_output()
     try:
         check_header(header)
-        root = Root(header['root'])
+        root = Root(root_of(header))
         sweep_commands(root)
     except Failed as error:
         write_all(out, json.dumps({'hello': {'failure': error.failure}}).encode() + b'\n')
