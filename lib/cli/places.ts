@@ -1,5 +1,5 @@
 import type { DeviceTarget } from '../model/device.ts';
-import { REHEARSAL, deviceConfig, rehearsalHttpPort } from '../config/device.ts';
+import { REHEARSAL, deviceConfig, rehearsalHttpPort, sudoPassword } from '../config/device.ts';
 import { lookupFor, type Sources } from '../config/lookup.ts';
 import { secretsFor } from '../config/secrets.ts';
 import type { DevicePerformer } from '../device/performer.ts';
@@ -40,6 +40,8 @@ const MIN_TELLING = 8;
 interface Side {
   readonly performer: LivePerformer;
   readonly secrets: ReadonlyMap<string, string>;
+  /** What no step may ask for, and nothing may show. */
+  readonly hidden: readonly string[];
 }
 
 /** Takes each step to the performer of its place, secrets resolved at the last moment and hidden in what comes back. */
@@ -56,7 +58,7 @@ export function createPlaces(options: PlacesOptions): Places {
     return opened;
   };
   const sideOf = async (place: Place): Promise<Side> =>
-    place === HERE ? { performer: host, secrets: options.paramSecrets } : deviceOf(place);
+    place === HERE ? { performer: host, secrets: options.paramSecrets, hidden: [] } : deviceOf(place);
   return {
     explores: false,
     perform: (step, performing) => perform(options, sideOf, step, performing),
@@ -90,12 +92,11 @@ async function perform(
   if (missing !== null)
     return { ok: false, failure: { reason: 'missing-secret', name: missing, where: `.env.${step.place}` } };
   const resolved = { ...step, args } as unknown as Step;
-  const telling = [...side.secrets.values(), ...options.paramSecrets.values()].filter(
-    (value) => value.length >= MIN_TELLING,
-  );
+  const secrets = [...side.secrets.values(), ...options.paramSecrets.values(), ...side.hidden];
+  const telling = secrets.filter((value) => value.length >= MIN_TELLING);
   if (step.place === HERE)
     return plainly(step, await side.performer.perform(resolved, performing), createMask(telling));
-  const mask = createMask([...side.secrets.values(), ...options.paramSecrets.values()]);
+  const mask = createMask(secrets);
   const streams = { stdout: mask.stream(), stderr: mask.stream() };
   const performed = await side.performer.perform(resolved, {
     ...performing,
@@ -161,17 +162,20 @@ async function openDevice(name: string, options: PlacesOptions): Promise<Device>
   if (!secrets.ok) throw new StepFailed(secrets.failure);
   const reached = await reach(name, options);
   const { createDevicePerformer } = await import('../device/performer.ts');
+  const password = name === REHEARSAL ? null : sudoPassword(name, lookup);
   const performer = createDevicePerformer({
     device: reached.target,
     run,
     secrets: secrets.values,
     projectDir,
     environment: sources.environment,
+    sudoPassword: password,
     lookup: (variable) => (name === REHEARSAL ? lookup.own(variable) : lookup.get(variable))?.value,
   });
   return {
     performer,
     secrets: secrets.values,
+    hidden: password === null ? [] : [password],
     async close() {
       await performer.close();
       await reached.close();

@@ -24,6 +24,7 @@ export const SETTINGS = [
   'TRANSPORT',
   'RECONNECT_S',
   'SUPERVISOR',
+  'SUDO',
 ] as const;
 export type Setting = (typeof SETTINGS)[number];
 
@@ -58,10 +59,23 @@ export function deviceConfig(name: string, lookup: Lookup): DeviceTarget {
     root: found ? shape.root(variable(name, 'ROOT'), found) : DEFAULT_ROOT,
     httpPort: each('HTTP_PORT', shape.port),
     transport: each('TRANSPORT', (variable, found) => shape.oneOf(variable, found, ['ssh2', 'ssh'])) ?? 'ssh2',
+    sudo: each('SUDO', (variable, found) => shape.oneOf(variable, found, ['yes', 'no']) === 'yes'),
     reconnectMs: each('RECONNECT_S', (variable, found) => shape.seconds(variable, found, MAX_RECONNECT_S) * 1000),
     rehearsal: false,
     supervisor: each('SUPERVISOR', shape.supervisor),
   };
+}
+
+/** The variable that holds what sudo on a device asks for; its value is shown nowhere. */
+export const sudoPasswordVariable = (name: string): string => deviceVariable(name, 'SUDO_PASSWORD');
+
+/** What sudo on a device asks for, or `null`; one line, as sudo reads no more. */
+export function sudoPassword(name: string, lookup: Lookup): string | null {
+  const variable = sudoPasswordVariable(name);
+  const found = present(lookup.get(variable));
+  if (found === undefined) return null;
+  if (/^[^\r\n\0]+$/.test(found.value)) return found.value;
+  throw new UsageError(`${variable} is more than one line`, `correct ${variable} in ${found.source}`);
 }
 
 /** The rehearsal device's public port: `REHEARSAL_HTTP_PORT`, or `null` for one that it chooses and keeps. */

@@ -1,4 +1,4 @@
-import { DEFAULT_ROOT, REHEARSAL, SETTINGS, configuredDevices, variable } from './device.ts';
+import { DEFAULT_ROOT, REHEARSAL, SETTINGS, configuredDevices, sudoPasswordVariable, variable } from './device.ts';
 import { lookupFor, type Sources } from './lookup.ts';
 import { chooseTarget } from './target.ts';
 
@@ -34,11 +34,14 @@ export function configReport(
 function deviceRows(sources: Sources, device: string): ConfigRow[] {
   const lookup = lookupFor(sources, device);
   const settings = device === REHEARSAL ? (['HTTP_PORT'] as const) : SETTINGS;
-  return settings.flatMap((setting) => {
+  const rows = settings.flatMap((setting) => {
     const name = variable(device, setting);
     const found = lookup.get(name) ?? (setting === 'ROOT' ? { value: DEFAULT_ROOT, source: 'default' } : undefined);
     return found ? [{ name, value: found.value, source: found.source }] : [];
   });
+  const password = sudoPasswordVariable(device);
+  const found = device === REHEARSAL ? undefined : lookup.get(password);
+  return found ? [...rows, { name: password, value: MASK, source: found.source }] : rows;
 }
 
 function variableRow(sources: Sources, target: string | null, name: string): ConfigRow {

@@ -7,6 +7,8 @@ export interface AgentSource {
   readonly bootstrap: string;
   /** Has systemd run the bootstrap in a unit of its own. */
   readonly unit: string;
+  /** Says when sudo has let it through, and becomes the agent's command. */
+  readonly sudo: string;
   readonly agent: Buffer;
   readonly sha256: string;
 }
@@ -21,13 +23,13 @@ export function agentSource(): AgentSource {
   return loaded;
 }
 
-/** Reads an agent from a folder that holds `bootstrap.py`, `unit.py` and the parts `agent/*.py`, one file on the device. */
+/** Reads an agent from a folder that holds its scripts and the parts `agent/*.py`, one file on the device. */
 export function loadAgent(folder: URL): AgentSource {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
   const agent = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
-  const bootstrap = readFileSync(new URL('bootstrap.py', folder), 'utf8');
-  const unit = readFileSync(new URL('unit.py', folder), 'utf8');
-  return { bootstrap, unit, agent, sha256: createHash('sha256').update(agent).digest('hex') };
+  const script = (name: string): string => readFileSync(new URL(`${name}.py`, folder), 'utf8');
+  const scripts = { bootstrap: script('bootstrap'), unit: script('unit'), sudo: script('sudo') };
+  return { ...scripts, agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 
 /** A word that every login shell takes as it stands. */
@@ -35,7 +37,12 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What is executed on the device; all else travels on its standard input. Under systemd it hands itself to a unit. */
-export function bootstrapCommand({ bootstrap, unit }: AgentSource, supervisor: Supervisor): string {
-  return `python3 -c ${(supervisor === 'systemd' ? [unit, bootstrap] : [bootstrap]).map(quote).join(' ')}`;
+/** What is executed on the device, after `before`; all else travels on its standard input. Under systemd it hands itself to a unit. */
+export function bootstrapCommand(
+  { bootstrap, unit }: AgentSource,
+  supervisor: Supervisor,
+  before: readonly string[],
+): string {
+  const scripts = supervisor === 'systemd' ? [unit, bootstrap] : [bootstrap];
+  return [...before, 'python3', '-c', ...scripts.map(quote)].join(' ');
 }

@@ -8,6 +8,8 @@ export type Answer = { readonly ok: true; readonly value: Json } | { readonly ok
 /** A message of the agent. */
 export type Message =
   | { readonly type: 'hello'; readonly python: string }
+  /** sudo has let the agent's command through. */
+  | { readonly type: 'ready' }
   | { readonly type: 'too-old'; readonly found: string }
   /** The bootstrap could not start the agent. */
   | { readonly type: 'not-started'; readonly failure: Failure }
@@ -53,6 +55,7 @@ export function parseMessage(line: string, place: string): Message | null {
 }
 
 function hello(fields: { readonly [key: string]: Json }, place: string): Message | null {
+  if (fields['ready'] === true) return { type: 'ready' };
   if (typeof fields['tooOld'] === 'string') return { type: 'too-old', found: fields['tooOld'] };
   if (fields['failure'] !== undefined) return { type: 'not-started', failure: failureFrom(fields['failure'], place) };
   return typeof fields['python'] === 'string' ? { type: 'hello', python: fields['python'] } : null;

@@ -14,6 +14,10 @@ interface End {
 /** The agent's side of a channel: messages in, bytes out. */
 export interface AgentChannel {
   onMessage: (message: Message) => void;
+  /** Told the last of what came on standard error, whenever more came. */
+  onComplaint: (tail: string) => void;
+  /** A command in front of the agent's said that it has become it. */
+  readonly ready: boolean;
   readonly end: End | null;
   readonly ended: Promise<void>;
   /** False when the other side should be waited for (`drained`). Bytes for a channel that ended are dropped. */
@@ -30,6 +34,7 @@ export interface AgentChannel {
 export function openChannel(raw: ByteChannel, place: string): AgentChannel {
   let end: End | null = null;
   let tail = '';
+  let ready = false;
   let finish: (exitCode: number | null) => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
     finish = (exitCode) => {
@@ -39,6 +44,10 @@ export function openChannel(raw: ByteChannel, place: string): AgentChannel {
   });
   const channel: AgentChannel = {
     onMessage: () => undefined,
+    onComplaint: () => undefined,
+    get ready() {
+      return ready;
+    },
     get end() {
       return end;
     },
@@ -59,6 +68,7 @@ export function openChannel(raw: ByteChannel, place: string): AgentChannel {
   };
   const read = lineReader((line) => {
     const message = end === null ? parseMessage(line, place) : null;
+    if (message?.type === 'ready') ready = true;
     if (message !== null) channel.onMessage(message);
   });
   raw.stdout.on('data', (bytes: Buffer) => {
@@ -66,6 +76,7 @@ export function openChannel(raw: ByteChannel, place: string): AgentChannel {
   });
   raw.stderr.on('data', (bytes: Buffer) => {
     tail = (tail + bytes.toString('utf8')).slice(-MAX_TAIL);
+    channel.onComplaint(tail);
   });
   // What can no longer be written went with the command: its end says so.
   raw.stdin.on('error', () => undefined);

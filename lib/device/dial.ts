@@ -7,6 +7,7 @@ import type { Connection } from './connection.ts';
 import type { Limits } from './limits.ts';
 import { openSession, type Session } from './session.ts';
 import { resolveEndpoint } from './ssh-config.ts';
+import { sudoFor } from './sudo.ts';
 import type { Environment } from './target.ts';
 import { connect } from './transport.ts';
 
@@ -16,6 +17,8 @@ export interface LinkOptions {
   readonly run: string;
   readonly environment: Environment;
   readonly limits: Limits;
+  /** What sudo on the device asks for; without it, it must ask nothing. */
+  readonly sudoPassword?: string | null;
   /** Another agent than this version's own. */
   readonly source?: AgentSource;
 }
@@ -48,16 +51,17 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   const connected = await connect(resolved.endpoint, environment, limits, abandon);
   if (!connected.ok) return connected;
   const { connection } = connected;
-  const header = {
-    root: target.root,
-    run,
-    client,
-    publicPort: target.httpPort,
-    rehearsal: target.rehearsal,
-    supervisor: target.supervisor ?? 'plain',
-    login: resolved.endpoint.user,
-  };
-  const opened = await openSession(connection, header, options.source ?? agentSource(), limits, abandon);
+  const { root, httpPort: publicPort, rehearsal } = target;
+  const { user: login } = resolved.endpoint;
+  const supervisor = target.supervisor ?? 'plain';
+  const header = { root, run, client, publicPort, rehearsal, supervisor, login };
+  const opened = await openSession(connection, header, {
+    source: options.source ?? agentSource(),
+    // Units are root's to install.
+    sudo: sudoFor(target.sudo ?? (supervisor === 'systemd' && login !== 'root'), options.sudoPassword ?? null),
+    limits,
+    abandon,
+  });
   if (opened.ok) return { ok: true, live: { connection, session: opened.session } };
   await connection.close();
   return opened;

@@ -11,7 +11,7 @@ import { createLink, type Link, type Mode } from './link.ts';
 import { operationOf } from './operation.ts';
 import { readPacked, sizeOf } from './packed.ts';
 import { plainRequest } from './request.ts';
-import type { Environment } from './target.ts';
+import { withoutPasswords, type Environment } from './target.ts';
 import { upload } from './upload.ts';
 import { performed } from './value.ts';
 
@@ -25,6 +25,8 @@ export interface DevicePerformerOptions {
   readonly lookup?: (name: string) => string | undefined;
   /** The operator's environment, for OpenSSH's own configuration and agent. */
   readonly environment: Environment;
+  /** What sudo on the device asks for; without it, it must ask nothing. */
+  readonly sudoPassword?: string | null;
   readonly limits?: Partial<Limits>;
   /** Another agent than this version's own. */
   readonly source?: AgentSource;
@@ -43,9 +45,10 @@ export interface DevicePerformer extends LivePerformer {
 
 /** Carries out the steps of one device over one session, which is made on first use. */
 export function createDevicePerformer(options: DevicePerformerOptions): DevicePerformer {
-  const { device: target, run, secrets, environment } = options;
+  const { device: target, run, secrets } = options;
   const limits = { ...LIMITS, ...options.limits };
-  const link = createLink({ target, run, environment, limits, ...(options.source ? { source: options.source } : {}) });
+  const environment = withoutPasswords(options.environment);
+  const link = createLink({ ...options, target, run, environment, limits });
   return {
     explores: false,
     perform: (step, performing) => perform(link, step, performing, options, limits),

@@ -7,6 +7,7 @@ import type { Connection } from './connection.ts';
 import { exchange, type Wire } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { Request } from './request.ts';
+import { passSudo, sudoFailure, sudoWords, type Sudo } from './sudo.ts';
 
 /** What the agent is told before its first operation. */
 export interface SessionHeader {
@@ -17,7 +18,7 @@ export interface SessionHeader {
   readonly publicPort: number | null;
   readonly rehearsal: boolean;
   readonly supervisor: Supervisor;
-  /** Who logged in: under systemd the agent is root, and services are not. */
+  /** Who logged in: `~/` is that user's home, also when the agent is root, and services under systemd run as that user. */
   readonly login: string;
 }
 
@@ -38,47 +39,63 @@ export interface Session {
 export type SessionOpened =
   { readonly ok: true; readonly session: Session } | { readonly ok: false; readonly failure: Failure };
 
-/** Starts the agent on a connection. No python3, or one that is too old, is `no-python`. */
+/** What a session is started with. */
+export interface SessionOptions {
+  readonly source: AgentSource;
+  readonly sudo: Sudo;
+  readonly limits: Limits;
+  readonly abandon: AbortSignal;
+}
+
+/** Starts the agent on a connection. No python3, or one that is too old, is `no-python`; sudo's no is `sudo-refused`. */
 export async function openSession(
   connection: Connection,
   header: SessionHeader,
-  source: AgentSource,
-  limits: Limits,
-  abandon: AbortSignal,
+  options: SessionOptions,
 ): Promise<SessionOpened> {
-  const opened = await connection.exec(bootstrapCommand(source, header.supervisor));
+  const { source, sudo, limits, abandon } = options;
+  const opened = await connection.exec(bootstrapCommand(source, header.supervisor, sudoWords(sudo, source.sudo)));
   if (!opened.ok) return opened;
   const { agent, sha256 } = source;
   const channel = openChannel(opened.channel, connection.place);
-  channel.write(Buffer.from(`${JSON.stringify({ agent: agent.length, sha256, ...header })}\n`));
-  channel.write(agent);
-  const first = await firstMessage(channel, limits.helloMs, abandon);
+  const cut = (): void => channel.cut();
+  abandon.addEventListener('abort', cut, { once: true });
+  let first: Message | null = null;
+  if (await passSudo(channel, sudo, limits.helloMs)) {
+    channel.write(Buffer.from(`${JSON.stringify({ agent: agent.length, sha256, ...header })}\n`));
+    channel.write(agent);
+    first = await firstMessage(channel, limits.helloMs);
+  }
+  abandon.removeEventListener('abort', cut);
   if (first?.type === 'hello') return { ok: true, session: startSession(channel, connection.place, limits) };
-  const failure = startFailure(channel, first, connection.place, limits);
+  const tooLong = channel.end === null;
   await channel.close(limits.closeMs);
+  const failure =
+    (await sudoFailure(connection, channel, sudo, header.login)) ??
+    startFailure(tooLong ? null : channel.end, first, connection.place, limits);
   return { ok: false, failure };
 }
 
 /** The first message, past anything that a login script prints before; `null` when none comes. */
-function firstMessage(channel: AgentChannel, helloMs: number, abandon: AbortSignal): Promise<Message | null> {
+function firstMessage(channel: AgentChannel, helloMs: number): Promise<Message | null> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(null), helloMs);
     const done = (message: Message | null): void => {
       clearTimeout(timer);
       resolve(message);
     };
-    channel.onMessage = done;
+    channel.onMessage = (message) => {
+      if (message.type !== 'ready') done(message);
+    };
     void channel.ended.then(() => done(null));
-    abandon.addEventListener('abort', () => done(null), { once: true });
   });
 }
 
-function startFailure(channel: AgentChannel, first: Message | null, place: string, limits: Limits): Failure {
+function startFailure(end: AgentChannel['end'], first: Message | null, place: string, limits: Limits): Failure {
   if (first?.type === 'too-old') return { reason: 'no-python', place, found: first.found };
   if (first?.type === 'not-started') return first.failure;
   // An operation's message without an id: the agent refused before there was any, a root that it may not write, say.
   if (first?.type === 'answer' && !first.answer.ok) return first.answer.failure;
-  const end = channel.end;
   if (end === null) return { reason: 'timed-out', what: `the agent's start on ${place}`, timeoutMs: limits.helloMs };
   // 127 is the shell's status for a command that it did not find.
   if (end.exitCode === 127) return { reason: 'no-python', place, found: null };

@@ -23,6 +23,8 @@ export interface DeviceTarget {
   readonly httpPort: number | null;
   /** Who speaks SSH: the library, or the system's own `ssh`, which follows jump hosts and knows FIDO keys and certificates. */
   readonly transport: Transport;
+  /** Whether the agent becomes root through sudo; `null`: only where it must. */
+  readonly sudo: boolean | null;
   /** How long a connection that was lost is tried again, in ms; `null`: as long as usual. */
   readonly reconnectMs: number | null;
   /** The embedded stand-in: ssh_config and the SSH agent are left out of it. */

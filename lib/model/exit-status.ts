@@ -28,6 +28,7 @@ const REFUSALS: ReadonlySet<Failure['reason']> = new Set([
   'refused',
   'not-confirmed',
   'host-key',
+  'sudo-refused',
   'lock-held',
   'approval-stale',
   'missing-secret',

@@ -57,6 +57,14 @@ export type Failure =
   | { readonly reason: 'connection-lost'; readonly place: string; readonly doing: string }
   /** The device could not be asked, and takes an unconfirmed switch back by itself. */
   | { readonly reason: 'left-to-device'; readonly place: string; readonly because: string }
+  | {
+      readonly reason: 'sudo-refused';
+      readonly place: string;
+      readonly user: string;
+      readonly why: 'wrong-password' | 'password-needed' | 'not-allowed' | 'not-asked' | 'no-sudo';
+      /** sudo's own words, never judged. */
+      readonly said: string;
+    }
   | { readonly reason: 'no-python'; readonly place: string; readonly found: string | null }
   | { readonly reason: 'lock-held'; readonly place: string; readonly name: string; readonly holder: string }
   | { readonly reason: 'device-refused'; readonly place: string; readonly code: string; readonly detail: string }

@@ -44,6 +44,7 @@ export async function startRehearsalDevice(options: RehearsalOptions): Promise<R
       root,
       httpPort,
       transport: 'ssh2',
+      sudo: null,
       reconnectMs: null,
       rehearsal: true,
       supervisor: 'plain',

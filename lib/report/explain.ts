@@ -1,3 +1,4 @@
+import { deviceVariable } from '../model/device.ts';
 import type { Failure } from '../model/failure.ts';
 import { neutral } from './neutral.ts';
 
@@ -28,6 +29,34 @@ const ABOUT_CONNECTION: { readonly [code: string]: string } = {
   ENETUNREACH: 'see whether this machine is on a network',
   ENOTFOUND: 'the name is unknown: see X_HOST in "config"',
   EAI_AGAIN: 'names cannot be resolved now: see whether this machine is on a network',
+};
+
+const SUDO: {
+  readonly [W in Of<'sudo-refused'>['why']]: {
+    readonly message: (user: string) => string;
+    readonly next: (variable: string) => string;
+  };
+} = {
+  'wrong-password': {
+    message: (user) => `did not take the password of ${user}`,
+    next: (variable) => `it was tried once; correct ${variable}`,
+  },
+  'password-needed': {
+    message: (user) => `does not let ${user} in without a password`,
+    next: (variable) => `set ${variable}, or allow it there without one (NOPASSWD in sudoers)`,
+  },
+  'not-allowed': {
+    message: (user) => `asked for the password of ${user} once, and refused all the same`,
+    next: () => 'see there whether that user may use sudo: sudo -l',
+  },
+  'not-asked': {
+    message: (user) => `refused ${user} without asking for a password`,
+    next: () => 'see there what sudo demands (requiretty in sudoers, say): sudo -l',
+  },
+  'no-sudo': {
+    message: () => 'is not there',
+    next: () => 'install sudo there, or log in as root',
+  },
 };
 
 /** The one place where a failure becomes words. */
@@ -106,6 +135,10 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
   'left-to-device': ({ place, because }) => ({
     message: `what became of the switch on ${place} is not known (${because}); unless it was confirmed, ${place} takes it back by itself`,
     next: 'see what is there now: status; then "recover" closes this run',
+  }),
+  'sudo-refused': ({ place, user, why, said }) => ({
+    message: `sudo on ${place} ${SUDO[why].message(user)}${said === '' ? '' : `; it said: ${said}`}`,
+    next: SUDO[why].next(deviceVariable(place, 'SUDO_PASSWORD')),
   }),
   'no-python': ({ place, found }) => ({
     message: `${place} needs Python 3.8 or newer${found === null ? ', and has none' : `, and has ${found}`}`,

@@ -29,7 +29,7 @@ describe('a device', () => {
       key: 'key',
       known: '',
       '.env.my-board':
-        'MY_BOARD_HOST=10.0.0.7\nMY_BOARD_PORT=2222\nMY_BOARD_USER=ops\nMY_BOARD_KEY=key\nMY_BOARD_KNOWN_HOSTS=known\nMY_BOARD_ROOT=/srv/app\nMY_BOARD_HTTP_PORT=80\nMY_BOARD_TRANSPORT=ssh\nMY_BOARD_RECONNECT_S=5',
+        'MY_BOARD_HOST=10.0.0.7\nMY_BOARD_PORT=2222\nMY_BOARD_USER=ops\nMY_BOARD_KEY=key\nMY_BOARD_KNOWN_HOSTS=known\nMY_BOARD_ROOT=/srv/app\nMY_BOARD_HTTP_PORT=80\nMY_BOARD_TRANSPORT=ssh\nMY_BOARD_RECONNECT_S=5\nMY_BOARD_SUDO=yes',
     });
     const { projectDir } = sources;
     expect(deviceConfig('my-board', lookupFor(sources, 'my-board'))).toEqual({
@@ -42,6 +42,7 @@ describe('a device', () => {
       root: '/srv/app',
       httpPort: 80,
       transport: 'ssh',
+      sudo: true,
       reconnectMs: 5_000,
       rehearsal: false,
       supervisor: null,
@@ -57,6 +58,7 @@ describe('a device', () => {
       root: '~/slipway',
       httpPort: null,
       transport: 'ssh2',
+      sudo: null,
       reconnectMs: null,
       rehearsal: false,
       supervisor: null,
@@ -71,6 +73,7 @@ describe('a device', () => {
     ['JETSON_HTTP_PORT', '-1'],
     ['JETSON_TRANSPORT', 'telnet'],
     ['JETSON_RECONNECT_S', 'forever'],
+    ['JETSON_SUDO', 'maybe'],
     ['JETSON_HOST', '-oProxyCommand=x'],
     ['JETSON_HOST', 'ops@jetson'],
     ['JETSON_USER', '-l'],

@@ -22,9 +22,9 @@ def slow(session, args):
 
 OPERATIONS['test.slow'] = reads(slow)
 if __name__ == '__main__':`;
-  const { bootstrap, unit, agent } = agentSource();
-  const changed = Buffer.from(agent.toString().replace("if __name__ == '__main__':", slow));
-  return { bootstrap, unit, agent: changed, sha256: createHash('sha256').update(changed).digest('hex') };
+  const source = agentSource();
+  const changed = Buffer.from(source.agent.toString().replace("if __name__ == '__main__':", slow));
+  return { ...source, agent: changed, sha256: createHash('sha256').update(changed).digest('hex') };
 }
 
 const needs = missingTools === null ? '' : ` (needs ${missingTools})`;

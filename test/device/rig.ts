@@ -143,7 +143,7 @@ export function fakeAgent(body: string): AgentSource {
     body,
   ].join('\n');
   const agent = Buffer.from('pass\n');
-  return { bootstrap, unit: '', agent, sha256: createHash('sha256').update(agent).digest('hex') };
+  return { bootstrap, unit: '', sudo: '', agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 
 /** Performers that a test left open would keep the agent, and a lock, alive. */

@@ -87,6 +87,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     root,
     httpPort: null,
     transport: options.transport ?? 'ssh2',
+    sudo: null,
     reconnectMs: null,
     rehearsal: false,
     supervisor: null,
