@@ -46,7 +46,7 @@ export interface Link {
 
 export function createLink(options: LinkOptions): Link {
   const { run, limits } = options;
-  const client = `${options.environment['USER'] ?? 'somebody'}@${hostname()}`;
+  const client = clientOf(options.environment);
   const held = new Set<string>();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
@@ -125,6 +125,10 @@ export function createLink(options: LinkOptions): Link {
   };
 }
 
+/** Who works from where: what locks and journals on devices name. */
+export const clientOf = (environment: Environment): string =>
+  `${environment['USER'] ?? environment['LOGNAME'] ?? 'somebody'}@${hostname()}`;
+
 async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {
   const abandon = new AbortController();
   const withdraw = cancel?.onCancel(() => abandon.abort());
@@ -140,7 +144,8 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   const connected = await connect(resolved.endpoint, environment, limits, abandon);
   if (!connected.ok) return connected;
   const { connection } = connected;
-  const header = { root: target.root, run, publicPort: target.httpPort, rehearsal: target.rehearsal };
+  const client = clientOf(environment);
+  const header = { root: target.root, run, client, publicPort: target.httpPort, rehearsal: target.rehearsal };
   const opened = await openSession(connection, header, options.source ?? agentSource(), limits, abandon);
   if (opened.ok) return { ok: true, live: { connection, session: opened.session } };
   await connection.close();

@@ -9,7 +9,9 @@ import { LIMITS, type Limits } from './limits.ts';
 import { createLink, type Link, type Mode } from './link.ts';
 import { operationOf } from './operation.ts';
 import { readPacked, sizeOf } from './packed.ts';
-import { plainRequest } from './request.ts';
+import { preflightStep } from './preflight.ts';
+import { plainRequest, type Request } from './request.ts';
+import { withBudget } from './room.ts';
 import type { Environment } from './target.ts';
 import { upload } from './upload.ts';
 import { performed } from './value.ts';
@@ -29,9 +31,12 @@ export interface DevicePerformerOptions {
   readonly source?: AgentSource;
 }
 
+/** What somebody who waits for an operation sees of it, and how it is ended. */
+export type Attended = Partial<Pick<Request, 'output' | 'cancel' | 'timeoutMs'>>;
+
 export interface DevicePerformer extends LivePerformer {
   /** Asks the agent for an operation beside any plan, for verbs such as `status`. */
-  ask(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
+  ask(op: string, args?: { readonly [name: string]: Json }, attended?: Attended): Promise<Answer>;
   /** The same over a connection and a session made for it alone: whoever asks learns what a newcomer would. */
   askFresh(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
   /** Tells the agent every `everyMs` that this side lives, until what it returns is called. */
@@ -52,7 +57,8 @@ export function createDevicePerformer(options: DevicePerformerOptions): DevicePe
     // Services of a device outlive the run: none of them ends a `hold`.
     serviceEnded: () => new Promise(() => undefined),
     secret: (name) => secrets.get(name),
-    ask: (op, args = {}) => link.request(plainRequest(op, args, limits.operationMs), 'working'),
+    ask: (op, args = {}, attended = {}) =>
+      link.request({ ...plainRequest(op, args, limits.operationMs), ...attended }, 'working'),
     askFresh: (op, args = {}) => link.fresh(plainRequest(op, args, limits.operationMs)),
     beat: (everyMs) => link.beat(everyMs),
     close: () => link.close(),
@@ -80,10 +86,12 @@ async function perform(
   const mapped = operationOf(step, { target, env: declared(performing, options), limits });
   if (!mapped.ok) return mapped;
   const { op, args, ...limit } = mapped.operation;
+  if (op === 'device.preflight')
+    return performed(step, await preflightStep((op, args) => ask(op, args, limit), args, performing.output));
   if (op !== 'device.room') return performed(step, await ask(op, args, limit));
   const packed = readPacked(projectDir, textOf(args['tree'] ?? null));
   if (!packed.ok) return packed;
-  return performed(step, await ask(op, { ...args, ...sizeOf(packed.packed) }, limit));
+  return performed(step, withBudget(args, await ask(op, { ...args, ...sizeOf(packed.packed) }, limit)));
 }
 
 async function enter(

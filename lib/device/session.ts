@@ -11,6 +11,8 @@ import type { Request } from './request.ts';
 export interface SessionHeader {
   readonly root: string;
   readonly run: string;
+  /** Who works from where, `user@host`, for the device's journal. */
+  readonly client: string;
   readonly publicPort: number | null;
   readonly rehearsal: boolean;
 }
