@@ -1,9 +1,9 @@
 import type { DeviceTarget } from '../model/device.ts';
-import { hostname } from 'node:os';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
 import { agentSource, type AgentSource } from './agent.ts';
 import type { Answer } from './answer.ts';
+import { clientOf } from './client.ts';
 import { connect, type Connection } from './connection.ts';
 import type { Limits } from './limits.ts';
 import { takeLock } from './lock.ts';
@@ -124,10 +124,6 @@ export function createLink(options: LinkOptions): Link {
     },
   };
 }
-
-/** Who works from where: what locks and journals on devices name. */
-export const clientOf = (environment: Environment): string =>
-  `${environment['USER'] ?? environment['LOGNAME'] ?? 'somebody'}@${hostname()}`;
 
 async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {
   const abandon = new AbortController();

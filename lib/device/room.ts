@@ -1,4 +1,4 @@
-import type { Json } from '../model/json.ts';
+import { textOf, type Json } from '../model/json.ts';
 import { check, s } from '../model/schema.ts';
 import { budgetLines, memoryBudget, type Budget } from '../ops/budget.ts';
 import type { Answer } from './answer.ts';
@@ -26,5 +26,5 @@ export function withBudget(args: { readonly [name: string]: Json }, answer: Answ
   if (!answer.ok || budget === null || budget.headroomMb >= 0) return answer;
   const value = answer.value as { readonly [name: string]: Json };
   const table = budgetLines(budget).map((line) => `\n    ${line}`);
-  return { ok: true, value: { ...value, short: `${String(value['short'])}${table.join('')}` } };
+  return { ok: true, value: { ...value, short: `${textOf(value['short'] ?? '')}${table.join('')}` } };
 }
