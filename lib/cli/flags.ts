@@ -57,14 +57,14 @@ export const VERBS: readonly VerbUsage[] = [
   {
     name: 'status',
     args: [],
-    summary: 'devices: releases, services, memory, disk, temperature, who holds the lock',
+    summary: 'devices: releases, services, memory, disk, who is at work',
     flags: ['json'],
     own: [ONE_DEVICE],
   },
   {
     name: 'doctor',
     args: [],
-    summary: 'what would keep a deploy from going well, and what to do about it; 3 if something would',
+    summary: 'what would refuse a deploy, and what to do; status 3 if something would',
     flags: ['json'],
     own: [ONE_DEVICE],
   },
@@ -82,7 +82,7 @@ export const VERBS: readonly VerbUsage[] = [
   {
     name: 'exec',
     args: [],
-    summary: 'run a command in the current release on a device; its status is passed on',
+    summary: 'run a command in the current release; its status is passed on',
     flags: [],
     own: [SERVICE, DEVICE],
     rest: 'CMD ARGS …',
@@ -90,7 +90,7 @@ export const VERBS: readonly VerbUsage[] = [
   {
     name: 'shell',
     args: [],
-    summary: 'a shell in the current release on a device',
+    summary: 'a shell in the current release',
     flags: [],
     own: [SERVICE, DEVICE],
   },

@@ -57,10 +57,11 @@ function argumentWords(args: Json): string {
 }
 
 const wordOf = (value: Json): string =>
-  Array.isArray(value) ? quoteWord(value.map(textOf).join(' ')) : quoteWord(textOf(value));
+  Array.isArray(value) ? value.map((one: Json) => quoteWord(textOf(one))).join(' ') : quoteWord(textOf(value));
 
 function outcomeWords(outcome: Json): string {
   if (outcome === 'ok') return '';
-  const failure = outcome as { readonly reason?: Json; readonly code?: Json } | null;
-  return `: failed (${[failure?.reason, failure?.code].filter((one) => typeof one === 'string').join(', ')})`;
+  const failure = outcome as { readonly [field: string]: Json } | null;
+  const what = [failure?.['reason'], failure?.['code'], failure?.['exitCode'], failure?.['signal']];
+  return `: failed (${what.flatMap((one) => (one === undefined || one === null ? [] : [textOf(one)])).join(' ')})`;
 }
