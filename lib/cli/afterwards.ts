@@ -1,4 +1,5 @@
 import { REHEARSAL } from '../config/device.ts';
+import type { Json } from '../model/json.ts';
 import type { Plan } from '../model/plan.ts';
 import { itemsIn } from '../model/step.ts';
 import type { Places } from './places.ts';
@@ -15,6 +16,10 @@ export interface DeviceStatus {
     readonly port: number | null;
     readonly public?: boolean;
   }[];
+  /** Who holds the deploy lock, as the holder wrote it. */
+  readonly lock?: { readonly holder: string } | null;
+  /** A switch that is armed and not confirmed: the device puts the old release back at its deadline. */
+  readonly switch?: { readonly [field: string]: Json } | null;
 }
 
 /** The device's own word on what is current and what runs. */

@@ -30,10 +30,12 @@ export async function openContext(
   meta: { readonly url: string },
   project: Project,
   goals: readonly Goal[],
+  device: string | null = null,
 ): Promise<Context> {
   const projectDir = dirname(fileURLToPath(meta.url));
   const to = goals.map(({ params }) => params['to']).find((value) => typeof value === 'string');
-  const flags = to === undefined ? {} : { DEPLOY_TO: { flag: '--to', value: to } };
+  const said = device === null ? { flag: '--to', value: to } : { flag: '--device', value: device };
+  const flags = said.value === undefined ? {} : { DEPLOY_TO: { flag: said.flag, value: said.value } };
   return {
     project,
     projectDir,
@@ -101,8 +103,8 @@ function needOf(context: Context, { task: name, params }: Goal, rest: readonly s
 }
 
 /** The target in force; refused (status 3) when a real device is configured and nothing says which is meant. */
-export function targetOf({ sources, project }: Context): string {
-  const chosen = chooseTarget(sources, project.devices ?? []);
+export function targetOf({ sources, project }: Context, flag = '--to'): string {
+  const chosen = chooseTarget(sources, project.devices ?? [], flag);
   if (!chosen.ok) throw new StepFailed(chosen.failure);
   return chosen.target;
 }

@@ -33,7 +33,15 @@ export interface VerbUsage {
   readonly summary: string;
   /** Flags that mean something for it, beyond `--no-color` and `--help`. */
   readonly flags: readonly string[];
+  /** Flags of its own; a letter means here what it means for this verb. */
+  readonly own?: readonly Flag[];
+  /** What must follow `--`; without it nothing may. */
+  readonly rest?: string;
 }
+
+const DEVICE: Flag = { name: 'device', value: 'NAME', summary: 'the device; DEPLOY_TO unless given' };
+const ONE_DEVICE: Flag = { ...DEVICE, summary: 'this device alone' };
+const SERVICE: Flag = { name: 'service', value: 'NAME', summary: 'with the environment of this service alone' };
 
 const RUNS = ['json', 'yes', 'confirm', 'jobs', 'keep-going'];
 
@@ -47,7 +55,53 @@ export const VERBS: readonly VerbUsage[] = [
   { name: 'recover', args: [], summary: 'finish or undo a run whose runner died', flags: RUNS },
   { name: 'history', args: [], summary: 'past runs, newest first', flags: ['json'] },
   { name: 'show', args: ['run'], summary: 'what one run did, step by step', flags: ['json'] },
-  { name: 'status', args: [], summary: 'devices, their releases and services', flags: ['json'] },
+  {
+    name: 'status',
+    args: [],
+    summary: 'devices: releases, services, memory, disk, who is at work',
+    flags: ['json'],
+    own: [ONE_DEVICE],
+  },
+  {
+    name: 'doctor',
+    args: [],
+    summary: 'what would refuse a deploy, and what to do; status 3 if something would',
+    flags: ['json'],
+    own: [ONE_DEVICE],
+  },
+  {
+    name: 'logs',
+    args: ['service'],
+    summary: "a service's log; -f goes on until Ctrl-C",
+    flags: [],
+    own: [
+      { name: 'follow', short: 'f', summary: 'go on with what comes' },
+      { name: 'lines', short: 'n', value: 'LINES', summary: 'begin so many lines before the end; 100 unless given' },
+      DEVICE,
+    ],
+  },
+  {
+    name: 'exec',
+    args: [],
+    summary: 'run a command in the current release; its status is passed on',
+    flags: [],
+    own: [SERVICE, DEVICE],
+    rest: 'CMD ARGS …',
+  },
+  {
+    name: 'shell',
+    args: [],
+    summary: 'a shell in the current release',
+    flags: [],
+    own: [SERVICE, DEVICE],
+  },
+  {
+    name: 'audit',
+    args: [],
+    summary: 'who did what, from the journals here and on the devices',
+    flags: ['json'],
+    own: [ONE_DEVICE],
+  },
   { name: 'config', args: [], summary: 'every setting with its source; secrets masked', flags: ['json'] },
   {
     name: 'uninstall',
@@ -62,6 +116,17 @@ export const VERBS: readonly VerbUsage[] = [
     flags: ['json', 'yes'],
   },
 ];
+
+/** How a verb is typed: `logs SERVICE [-f] [-n LINES] [--device NAME]`. */
+export function usageOf({ name, args, own = [], rest }: VerbUsage): string {
+  const flags = own.map(({ name: long, short, value }) => {
+    const flag = short === undefined ? `--${long}` : `-${short}`;
+    return `[${value === undefined ? flag : `${flag} ${value}`}]`;
+  });
+  return [name, ...args.map((arg) => arg.toUpperCase()), ...flags, ...(rest === undefined ? [] : ['--', rest])].join(
+    ' ',
+  );
+}
 
 /** A param's name as it is typed: `maxAge` is `--max-age`. */
 export const typedName = (param: string): string => param.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

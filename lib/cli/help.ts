@@ -1,6 +1,6 @@
 import { deviceName, type Param } from '../model/param.ts';
 import type { AnyTask, Needs } from '../model/task.ts';
-import { FLAGS, VERBS, typedName } from './flags.ts';
+import { FLAGS, VERBS, typedName, usageOf } from './flags.ts';
 
 /** One listed task, as `--list --json` prints it. */
 export interface ListedTask {
@@ -46,9 +46,7 @@ export function helpText(tasks: readonly AnyTask[]): string {
     ...table(shown(tasks).map(({ taskName, spec }) => [taskName, spec.summary])),
     '',
     'verbs:',
-    ...table(
-      VERBS.map(({ name, args, summary }) => [[name, ...args.map((arg) => arg.toUpperCase())].join(' '), summary]),
-    ),
+    ...table(VERBS.flatMap((verb) => [[usageOf(verb), verb.summary] as const])),
     '',
     'flags:',
     ...table(

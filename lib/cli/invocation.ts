@@ -14,7 +14,16 @@ export type Verb =
   | { readonly verb: 'show'; readonly run: string }
   | { readonly verb: 'uninstall'; readonly device: string; readonly withData: boolean }
   | { readonly verb: 'rehearsal'; readonly action: 'stop' }
-  | { readonly verb: 'recover' | 'history' | 'status' | 'config' };
+  | { readonly verb: 'recover' | 'history' | 'config' }
+  | ({ readonly verb: 'status' | 'doctor' | 'audit' } & OnDevice)
+  | ({ readonly verb: 'logs'; readonly service: string; readonly follow: boolean; readonly lines: number } & OnDevice)
+  | ({ readonly verb: 'exec'; readonly command: readonly string[]; readonly service: string | null } & OnDevice)
+  | ({ readonly verb: 'shell'; readonly service: string | null } & OnDevice);
+
+/** `--device`; `null`: all of them, or the one in force. */
+interface OnDevice {
+  readonly device: string | null;
+}
 
 /** How the answer is given, and what is consented to beforehand. `color: false` means never; otherwise the terminal decides. */
 interface Manner {

@@ -73,12 +73,17 @@ async function dispatch(meta: Meta, project: Project, invocation: Invocation): P
     case 'run':
       return runTasks(await contextOf(meta, project, invocation.goals), invocation);
     case 'verb':
-      return verb(await contextOf(meta, project, []), invocation);
+      return verb(await contextOf(meta, project, [], 'device' in invocation ? invocation.device : null), invocation);
   }
 }
 
-async function contextOf(meta: Meta, project: Project, goals: readonly Goal[]): Promise<Context> {
-  return (await import('./context.ts')).openContext(meta, project, goals);
+async function contextOf(
+  meta: Meta,
+  project: Project,
+  goals: readonly Goal[],
+  device: string | null = null,
+): Promise<Context> {
+  return (await import('./context.ts')).openContext(meta, project, goals, device);
 }
 
 async function version(): Promise<number> {
@@ -127,7 +132,17 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
     case 'show':
       return (await import('./verbs/history.ts')).show(context, invocation.run, manner);
     case 'status':
-      return (await import('./verbs/status.ts')).status(context, manner);
+      return (await import('./verbs/status.ts')).status(context, manner, invocation.device);
+    case 'doctor':
+      return (await import('./verbs/doctor.ts')).doctor(context, manner, invocation.device);
+    case 'logs':
+      return (await import('./verbs/logs.ts')).logs(context, invocation);
+    case 'exec':
+      return (await import('./verbs/exec.ts')).exec(context, invocation);
+    case 'shell':
+      return (await import('./verbs/shell.ts')).shell(context, invocation);
+    case 'audit':
+      return (await import('./verbs/audit.ts')).audit(context, manner, invocation.device);
     case 'config':
       return (await import('./verbs/config.ts')).config(context, manner);
     case 'uninstall':

@@ -1,6 +1,6 @@
 import { UsageError } from '../model/failure.ts';
 import type { AnyTask } from '../model/task.ts';
-import { FLAGS, VERBS, typedName } from './flags.ts';
+import { FLAGS, VERBS, typedName, usageOf, type VerbUsage } from './flags.ts';
 import { didYouMean, nearest } from './suggest.ts';
 
 /** A word that is neither a task nor a verb. */
@@ -31,6 +31,23 @@ export function unknownOption(option: string, named: readonly AnyTask[], tasks: 
   ];
   return new UsageError(message, didYouMean(option, near, helpFor(named)));
 }
+
+/** A flag that a verb does not have: what follows `exec` belongs behind `--`. */
+export function unknownFlag(verb: VerbUsage, option: string): UsageError {
+  const own = [...(verb.own ?? []).map(({ name }) => name), ...verb.flags];
+  return new UsageError(
+    `${verb.name} has no flag ${option}`,
+    didYouMean(
+      option,
+      own.map((name) => `--${name}`),
+      verb.rest === undefined ? `type ${usageOf(verb)}` : behindDashes(verb),
+    ),
+  );
+}
+
+/** npm takes the first `--` for itself, so through it a command needs two. */
+export const behindDashes = ({ name, rest = '' }: VerbUsage): string =>
+  `the command stands behind --: type ${name} -- ${rest} (through npm: npm run task -- ${name} -- ${rest})`;
 
 /** A value that its declared type refuses. */
 export function wrongValue(

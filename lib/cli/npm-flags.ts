@@ -1,7 +1,7 @@
 import { UsageError } from '../model/failure.ts';
 import type { AnyTask } from '../model/task.ts';
 import { quoteWord } from '../report/quote.ts';
-import { FLAGS, VERBS, typedName } from './flags.ts';
+import { FLAGS, VERBS, typedName, type VerbUsage } from './flags.ts';
 import { npmVariables } from './npm-config-names.ts';
 
 /** What npm made of flags that were typed without `--`. */
@@ -21,6 +21,8 @@ interface Option {
   readonly typed: string;
   readonly takesValue: boolean;
   readonly secret: boolean;
+  /** Variables that npm sets for its letter. */
+  readonly others?: readonly string[];
 }
 
 interface Swallowed extends Option {
@@ -36,7 +38,9 @@ export function npmFlags(env: Environment, argv: readonly string[], tasks: reado
   const end = argv.indexOf('--');
   const given = end === -1 ? argv : argv.slice(0, end);
   const claimed = new Set<string>();
-  const swallowed = optionsOf(tasks, given).flatMap((option) => taken(option, env, given, claimed));
+  const verb = VERBS.find(({ name, own }) => own !== undefined && name === given[0]);
+  const options = verb === undefined ? optionsOf(tasks, given) : optionsOfVerb(verb);
+  const swallowed = options.flatMap((option) => taken(option, env, given, claimed));
   const [first] = swallowed.filter(({ typed }) => typed !== 'dry-run');
   const line = lineToType(env['npm_lifecycle_event'], given, end === -1 ? [] : argv.slice(end + 1), swallowed, tasks);
   if (first !== undefined) {
@@ -66,12 +70,25 @@ function optionsOf(tasks: readonly AnyTask[], given: readonly string[]): readonl
   return [...new Map([...ours, ...theirs].map((option) => [option.typed, option])).values()];
 }
 
+function optionsOfVerb({ own = [], flags }: VerbUsage): readonly Option[] {
+  const mine = own.map(({ name, value, short }) => ({
+    typed: name,
+    takesValue: value !== undefined,
+    secret: false,
+    // To npm, `-f` is `--force`.
+    ...(short === 'f' ? { others: ['npm_config_force'] } : {}),
+  }));
+  return [...mine, ...flags.map((name) => ({ typed: name, takesValue: false, secret: false }))];
+}
+
 function taken(option: Option, env: Environment, given: readonly string[], claimed: Set<string>): Swallowed[] {
   const { typed } = option;
   // Behind `--` it reached us; then npm's setting is another matter.
   if (given.some((arg) => arg === `--${typed}` || arg.startsWith(`--${typed}=`))) return [];
   if (typed === 'jobs') return takenJobs(option, env, given);
-  const variable = npmVariables(typed).find((name) => counts(option, env[name]) && !claimed.has(name));
+  const variable = [...npmVariables(typed), ...(option.others ?? [])].find(
+    (name) => counts(option, env[name]) && !claimed.has(name),
+  );
   if (variable === undefined) return [];
   claimed.add(variable);
   const value = env[variable] ?? '';

@@ -10,10 +10,12 @@ import type { Plan, Planned } from '../model/plan.ts';
 import type { LivePerformer } from '../model/ports.ts';
 import { itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
+import { aboutRun } from './about-run.ts';
 import { tellPlaces } from './afterwards.ts';
 import { consented, type Said } from './consent.ts';
 import { refuseMissingSecrets, refuseUnknownDevices, variableOf, type Context } from './context.ts';
 import { STATUS } from '../model/exit-status.ts';
+import { devicesOf } from './devices.ts';
 import { openFreshness } from './freshness-store.ts';
 import { openDeviceLogs } from './logs.ts';
 import { createPlaces } from './places.ts';
@@ -45,7 +47,7 @@ export async function perform(context: Context, prepared: Prepared, options: Per
     say(`ended what run ${run} left running: ${command} (pid ${String(pid)})`);
   forgetOldRuns(slipwayDir, runs);
   const run = newRunId(new Date());
-  beginRun(slipwayDir, run, prepared.plan);
+  beginRun(slipwayDir, run, prepared.plan, aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets));
   const { freshness, save } = openFreshness(context, variableOf(context));
   const status = await live(context, prepared, { ...options, run }, (common, emit) => {
     emit({ type: 'run-started', run, digest: prepared.plan.digest, goals: prepared.plan.goals, pid: process.pid });

@@ -7,6 +7,7 @@ import { makePrivateFolder, openLineFile, readLines, writeFileAtomic } from '../
 import type { RunEvent } from '../model/event.ts';
 import { UsageError } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
+import type { AboutRun } from './about-run.ts';
 
 /** Finished runs that are kept; older ones go when a new one begins. */
 const KEPT_RUNS = 50;
@@ -20,6 +21,7 @@ export interface RunRecord {
   readonly who: string;
   readonly goals: readonly string[];
   readonly plan: Plan;
+  readonly about?: AboutRun;
 }
 
 /** A run as its folder tells it. */
@@ -28,6 +30,8 @@ export interface KeptRun {
   readonly lines: readonly JournalLine[];
   /** A last line whose end never arrived: the runner died while writing it. */
   readonly cutShort: boolean;
+  /** Lines before it that are no records: a disk that lost power writes such. */
+  readonly damaged: number;
 }
 
 const folderOf = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run);
@@ -39,7 +43,7 @@ export function newRunId(now: Date): string {
 }
 
 /** Begins a run's folder: the plan first, so that what died can be recovered. */
-export function beginRun(slipwayDir: string, run: string, plan: Plan): void {
+export function beginRun(slipwayDir: string, run: string, plan: Plan, about: AboutRun): void {
   makePrivateFolder(folderOf(slipwayDir, run));
   // Spelt out, so that the lazily made digest is in it.
   const saved: Plan = { version: plan.version, goals: plan.goals, nodes: plan.nodes, digest: plan.digest };
@@ -50,6 +54,7 @@ export function beginRun(slipwayDir: string, run: string, plan: Plan): void {
     who: process.env['USER'] ?? process.env['LOGNAME'] ?? '',
     goals: plan.goals,
     plan: saved,
+    about,
   };
   writeFileAtomic(join(folderOf(slipwayDir, run), 'plan.json'), `${JSON.stringify(record)}\n`, 0o600);
 }
@@ -91,7 +96,8 @@ export function readRun(slipwayDir: string, run: string): KeptRun | null {
   if (!existsSync(planFile)) return null;
   const { lines, cutShort } = readLines(join(folder, 'journal.jsonl'));
   const record = JSON.parse(readFileSync(planFile, 'utf8')) as RunRecord;
-  return { record, lines: lines.flatMap(parseLine), cutShort: cutShort !== null };
+  const parsed = lines.flatMap(parseLine);
+  return { record, lines: parsed, cutShort: cutShort !== null, damaged: lines.length - parsed.length };
 }
 
 /** A line that is no JSON (a disk that lost power writes such) tells nothing; what follows it still does. */

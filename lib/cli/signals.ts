@@ -8,13 +8,16 @@ const PARENT_POLL_MS = 500;
 /**
  * A cancel that the first INT, TERM or HUP sets off; later ones change nothing, so that an undo is never cut short.
  * A terminal that closed (EPIPE) does not end the process either. Released, it still listens: a signal between the end
- * of the work and the end of the process must not replace the exit status.
+ * of the work and the end of the process must not replace the exit status. What is not `heard` changes nothing at all.
  */
-export function cancelOnSignals(): { readonly cancel: CancelSource; readonly release: () => void } {
+export function cancelOnSignals(heard: (signal: Signal) => boolean = () => true): {
+  readonly cancel: CancelSource;
+  readonly release: () => void;
+} {
   const cancel = new CancelSource();
   const signals: readonly Signal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   const stop = (signal: Signal): void => cancel.cancel({ reason: 'cancelled', signal });
-  for (const signal of signals) process.on(signal, () => stop(signal));
+  for (const signal of signals) process.on(signal, () => (heard(signal) ? stop(signal) : undefined));
   const ignore = (): void => undefined;
   process.stdout.on('error', ignore);
   process.stderr.on('error', ignore);

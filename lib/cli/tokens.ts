@@ -1,8 +1,8 @@
 import { UsageError } from '../model/failure.ts';
 import type { Param } from '../model/param.ts';
 import type { AnyTask } from '../model/task.ts';
-import { FLAGS, flagNamed, typedName, type Flag } from './flags.ts';
-import { unknownOption } from './mistakes.ts';
+import { FLAGS, VERBS, flagNamed, typedName, type Flag, type VerbUsage } from './flags.ts';
+import { unknownFlag, unknownOption } from './mistakes.ts';
 
 /** A command line taken apart: nothing is parsed yet, every value is still the text that was typed. */
 export interface Tokens {
@@ -23,6 +23,8 @@ interface Reading {
   readonly tasks: readonly AnyTask[];
   /** Tasks whose names occur among the arguments: those that were probably meant. */
   readonly named: readonly AnyTask[];
+  /** The verb that was typed: its own flags come before ours. */
+  readonly verb: VerbUsage | null;
   next: number;
   readonly words: string[];
   readonly flags: Map<string, string | true>;
@@ -34,7 +36,8 @@ export function tokenize(argv: readonly string[], tasks: readonly AnyTask[]): To
   const end = argv.indexOf('--');
   const args = end === -1 ? argv : argv.slice(0, end);
   const named = tasks.filter((task) => args.includes(task.taskName));
-  const reading: Reading = { args, tasks, named, next: 0, words: [], flags: new Map(), params: new Map() };
+  const verb = verbAmong(args, tasks);
+  const reading: Reading = { args, tasks, named, verb, next: 0, words: [], flags: new Map(), params: new Map() };
   for (let arg = args[reading.next++]; arg !== undefined; arg = args[reading.next++]) {
     if (arg.startsWith('--')) readLong(reading, arg);
     else if (arg.startsWith('-') && arg !== '-') readShort(reading, arg);
@@ -48,9 +51,20 @@ export function tokenize(argv: readonly string[], tasks: readonly AnyTask[]): To
   };
 }
 
+/** The verb: the first word, or, behind a flag's value, a word that is one where no task was named. */
+function verbAmong(args: readonly string[], tasks: readonly AnyTask[]): VerbUsage | null {
+  const first = args.find((arg) => !arg.startsWith('-'));
+  const candidates = tasks.some(({ taskName }) => taskName === first) ? [] : args;
+  const word = [first, ...candidates].find((arg) => VERBS.some(({ name }) => name === arg));
+  return VERBS.find(({ name }) => name === word) ?? null;
+}
+
+const unknownHere = ({ verb, named, tasks }: Reading, option: string): UsageError =>
+  verb?.own === undefined ? unknownOption(option, named, tasks) : unknownFlag(verb, option);
+
 function readLong(reading: Reading, arg: string): void {
   const [name, given] = cut(arg.slice(2));
-  const flag = flagNamed(name);
+  const flag = reading.verb?.own?.find((own) => own.name === name) ?? flagNamed(name);
   if (flag !== undefined)
     return void keep(
       reading.flags,
@@ -59,7 +73,7 @@ function readLong(reading: Reading, arg: string): void {
     );
   const typed = typedName(name);
   const takes = arity(reading, typed);
-  if (takes === null) throw unknownOption(`--${name}`, reading.named, reading.tasks);
+  if (takes === null) throw unknownHere(reading, `--${name}`);
   // A switch may be told its value: `--fast=false`.
   keep(
     reading.params,
@@ -71,8 +85,9 @@ function readLong(reading: Reading, arg: string): void {
 /** Letters may stand together (`-nk`); the rest after one that takes a value is that value (`-j4`). */
 function readShort(reading: Reading, arg: string): void {
   for (let at = 1; at < arg.length; at++) {
-    const flag: Flag | undefined = FLAGS.find(({ short }) => short === arg[at]);
-    if (flag === undefined) throw unknownOption(at === 1 ? arg : `-${arg[at] ?? ''}`, reading.named, reading.tasks);
+    const flags: readonly Flag[] = [...(reading.verb?.own ?? []), ...FLAGS];
+    const flag = flags.find(({ short }) => short === arg[at]);
+    if (flag === undefined) throw unknownHere(reading, at === 1 ? arg : `-${arg[at] ?? ''}`);
     if (flag.value === undefined) {
       keep(reading.flags, flag.name, true);
       continue;

@@ -8,15 +8,15 @@ export type Target =
   | { readonly ok: false; readonly failure: Failure };
 
 /**
- * Chooses the target: `--to`, then `DEPLOY_TO`; otherwise `rehearsal` while no real device is configured. Once one is,
+ * Chooses the target: the flag that names one, then `DEPLOY_TO`; otherwise `rehearsal` while no real device is configured. Once one is,
  * silence is `refused` (status 3), because a command must not change its meaning when a file appears.
  */
-export function chooseTarget(sources: Sources, declared: readonly string[]): Target {
+export function chooseTarget(sources: Sources, declared: readonly string[], flag = '--to'): Target {
   const found = lookupFor(sources, null).get('DEPLOY_TO');
   if (found !== undefined && found.value !== '') {
     if (!/^[a-z][a-z0-9-]*$/.test(found.value)) {
       throw new UsageError(
-        `${found.source === '--to' ? '--to' : `DEPLOY_TO (${found.source})`} is ${JSON.stringify(found.value)}: not a device name (lower case letters, digits and -)`,
+        `${found.source === flag ? flag : `DEPLOY_TO (${found.source})`} is ${JSON.stringify(found.value)}: not a device name (lower case letters, digits and -)`,
         `configured: ${[REHEARSAL, ...configuredDevices(sources, declared)].join(', ')}`,
       );
     }
@@ -30,7 +30,7 @@ export function chooseTarget(sources: Sources, declared: readonly string[]): Tar
     ok: false,
     failure: {
       reason: 'refused',
-      message: `which device? ${set} ${real.length === 1 ? 'is' : 'are'} set, so say --to or DEPLOY_TO: ${choice.join(', ')}`,
+      message: `which device? ${set} ${real.length === 1 ? 'is' : 'are'} set, so say ${flag} or DEPLOY_TO: ${choice.join(', ')}`,
     },
   };
 }

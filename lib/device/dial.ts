@@ -1,8 +1,8 @@
-import { hostname } from 'node:os';
 import type { DeviceTarget } from '../model/device.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
 import { agentSource, type AgentSource } from './agent.ts';
+import { clientOf } from './client.ts';
 import type { Connection } from './connection.ts';
 import type { Limits } from './limits.ts';
 import { openSession, type Session } from './session.ts';
@@ -30,9 +30,6 @@ export interface Live {
 }
 
 export type Linked = { readonly ok: true; readonly live: Live } | { readonly ok: false; readonly failure: Failure };
-
-/** Who asks, as the device's journal and its locks name them. */
-export const clientOf = (environment: Environment): string => `${environment['USER'] ?? 'somebody'}@${hostname()}`;
 
 /** Connects and starts the agent; a cancel ends the attempt. */
 export async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {

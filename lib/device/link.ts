@@ -1,7 +1,8 @@
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
 import type { Answer } from './answer.ts';
-import { clientOf, hangUp, start, type Linked, type LinkOptions, type Live } from './dial.ts';
+import { clientOf } from './client.ts';
+import { hangUp, start, type Linked, type LinkOptions, type Live } from './dial.ts';
 import { takeLock } from './lock.ts';
 import { persist } from './reconnect.ts';
 import type { Request } from './request.ts';

@@ -10,7 +10,9 @@ import { changeOf, enterDeadMan } from './dead-man.ts';
 import { createLink, type Link, type Mode } from './link.ts';
 import { operationOf } from './operation.ts';
 import { readPacked, sizeOf } from './packed.ts';
-import { plainRequest } from './request.ts';
+import { preflightStep } from './preflight.ts';
+import { plainRequest, type Request } from './request.ts';
+import { withBudget } from './room.ts';
 import { withoutPasswords, type Environment } from './target.ts';
 import { upload } from './upload.ts';
 import { performed } from './value.ts';
@@ -32,9 +34,12 @@ export interface DevicePerformerOptions {
   readonly source?: AgentSource;
 }
 
+/** What somebody who waits for an operation sees of it, and how it is ended. */
+export type Attended = Partial<Pick<Request, 'output' | 'cancel' | 'timeoutMs'>>;
+
 export interface DevicePerformer extends LivePerformer {
   /** Asks the agent for an operation beside any plan, for verbs such as `status`. */
-  ask(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
+  ask(op: string, args?: { readonly [name: string]: Json }, attended?: Attended): Promise<Answer>;
   /** The same over a connection and a session made for it alone: whoever asks learns what a newcomer would. */
   askFresh(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
   /** Tells the agent every `everyMs` that this side lives, until what it returns is called. */
@@ -56,7 +61,8 @@ export function createDevicePerformer(options: DevicePerformerOptions): DevicePe
     // Services of a device outlive the run: none of them ends a `hold`.
     serviceEnded: () => new Promise(() => undefined),
     secret: (name) => secrets.get(name),
-    ask: (op, args = {}) => link.request(plainRequest(op, args, limits.operationMs), 'working'),
+    ask: (op, args = {}, attended = {}) =>
+      link.request({ ...plainRequest(op, args, limits.operationMs), ...attended }, 'working'),
     askFresh: (op, args = {}) => link.fresh(plainRequest(op, args, limits.operationMs)),
     beat: (everyMs) => link.beat(everyMs),
     close: () => link.close(),
@@ -99,10 +105,12 @@ async function perform(
     // A release that no newcomer can reach must not be confirmed.
     return performed(step, await (op === 'release.confirm' ? link.fresh(request) : link.request(request, 'working')));
   }
+  if (op === 'device.preflight')
+    return performed(step, await preflightStep((op, args) => ask(op, args, limit), args, performing.output));
   if (op !== 'device.room') return performed(step, await ask(op, args, limit));
   const packed = readPacked(projectDir, textOf(args['tree'] ?? null));
   if (!packed.ok) return packed;
-  return performed(step, await ask(op, { ...args, ...sizeOf(packed.packed) }, limit));
+  return performed(step, withBudget(args, await ask(op, { ...args, ...sizeOf(packed.packed) }, limit)));
 }
 
 async function enter(

@@ -13,7 +13,7 @@ import { passSudo, sudoFailure, sudoWords, type Sudo } from './sudo.ts';
 export interface SessionHeader {
   readonly root: string;
   readonly run: string;
-  /** Who asks: `user@host`. */
+  /** Who works from where, `user@host`, for the device's journal. */
   readonly client: string;
   readonly publicPort: number | null;
   readonly rehearsal: boolean;

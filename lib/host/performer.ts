@@ -7,6 +7,7 @@ import type { Known } from '../model/fact.ts';
 import type { OpaqueBody } from '../model/opaque.ts';
 import type { StepId } from '../model/ref.ts';
 import type { Step } from '../model/step.ts';
+import { binaries, type BinariesArgs } from './binaries.ts';
 import { boundCancel } from './cancel.ts';
 import { clock } from './clock.ts';
 import { argvOf, envOf, fit, flatten, optionsOf, valueOf, type CommandStep, type Outcome } from './command.ts';
@@ -112,6 +113,7 @@ function performOnce(site: Site, step: Step, performing: Performing, cancel: Can
     case 'call':
       return call(site, step, cancel);
     case 'probe':
+      return Promise.resolve(probe(site, step));
     case 'upload':
       return Promise.resolve(broken(`${step.kind} has no meaning here`));
   }
@@ -194,6 +196,11 @@ async function call(site: Site, step: Extract<Step, { kind: 'call' }>, cancel: C
     { ...(await pack(step.args.args as unknown as PackArgs, site.projectDir, cancel)) },
     step.args.operation,
   );
+}
+
+function probe(site: Site, step: Extract<Step, { kind: 'probe' }>): Outcome {
+  if (step.args.ask !== 'release.binaries') return broken(`there is no question ${step.args.ask} here`);
+  return fit(step, { ...binaries(step.args.args as unknown as BinariesArgs, site.projectDir) }, step.args.ask);
 }
 
 interface Told {

@@ -27,6 +27,13 @@ export const device = {
       short: s.string,
     }),
   }),
+  /** Clock, root, temperature and what else decides whether a release can run there; `why` says what stands against it. */
+  preflight: operation({
+    name: 'device.preflight',
+    effect: 'reads',
+    volatile: true,
+    yields: s.object({ fit: s.boolean, why: s.string }),
+  }),
   /**
    * The current release and what runs. `base`: the release to go back to, `current` if it is confirmed, otherwise the
    * last that was. `intact`: everything that should run does, from `current`, and answers.
@@ -96,4 +103,11 @@ export const pack = operation({
   name: 'release.pack',
   effect: 'derives',
   yields: s.object({ release: s.string, files: s.number, bytes: s.number }),
+});
+
+/** Which machines the programs in a packed tree are for, and whether the given one runs them all; `why` names those that it does not. */
+export const binaries = operation({
+  name: 'release.binaries',
+  effect: 'reads',
+  yields: s.object({ architectures: s.list(s.string), fits: s.boolean, why: s.string }),
 });

@@ -4,6 +4,7 @@ import type { Recorder } from '../model/recorder.ts';
 import { Ref, text, type Value } from '../model/ref.ts';
 import { startOrder, type System } from '../model/service.ts';
 import { device, pack } from './device.ts';
+import { preflight, type BuiltFor } from './preflight.ts';
 
 /** How patiently a release is judged. Durations in ms. */
 export interface Patience {
@@ -27,13 +28,6 @@ export const PATIENCE: Patience = {
 const HEALTHY_EVERY_MS = 500;
 /** For the last answers and the smoke test, beyond the time in which a release must be healthy, in ms. */
 const GATE_MARGIN_MS = 120_000;
-
-/** The kind of device that a release with compiled parts was built for. */
-export interface BuiltFor {
-  readonly architecture: Ref<string>;
-  /** Version of Python, `3.11`. */
-  readonly python: Ref<string>;
-}
 
 /** Packs an allow-list (`from` in the project, `to` in the release) and wheels into `into`, with the system's declarations. */
 export function packRelease(
@@ -61,6 +55,8 @@ export function deployRelease(
     readonly release: Value<string>;
     readonly system: System;
     readonly builtFor?: BuiltFor;
+    /** Beginnings of paths in the release below which programs for other machines may lie, as data. */
+    readonly foreign?: readonly string[];
     readonly patience?: Partial<Patience>;
   },
 ): void {
@@ -69,15 +65,7 @@ export function deployRelease(
     const { current, base, intact, running } = p.on(to).probe(device.status);
     const secrets = p.on(to).probe(device.secretsSame, { content: secretLines(system) });
     p.when(and(equals(current, release), intact, secrets.same), same, (p) => {
-      if (spec.builtFor) fits(p, to, spec.builtFor);
-      const room = p.on(to).probe(device.room, {
-        tree,
-        services: system.services,
-        reservedMb: system.reservedMb,
-        boardMb: system.boardMb,
-        ...(system.web === undefined ? {} : { web: system.web }),
-      });
-      p.require(room.enough, text`the release does not fit on ${to}: ${room.short}`);
+      preflight(p, spec);
       // What is about to change outside the root is seen before it does, and is part of what an approval approves.
       if (system.supervisor === 'systemd') p.on(to).probe(device.unitsDiff, { system });
       p.change({
@@ -127,19 +115,6 @@ export function rollbackRelease(
 }
 
 const same = (): null => null;
-
-/** A release that was built for another kind of device is refused before a byte is sent. */
-function fits(p: Recorder, to: DeviceName, built: BuiltFor): void {
-  const { architecture, python } = p.on(to).probe(device.facts);
-  p.require(
-    equals(architecture, built.architecture),
-    text`the release was built for ${built.architecture}, and ${to} is ${architecture}; build it for ${to}`,
-  );
-  p.require(
-    equals(python, built.python),
-    text`the release was built for Python ${built.python}, and ${to} has ${python}; build it for ${to}`,
-  );
-}
 
 /** Going from one release to another. Undone in reverse, it ends with `from` current and running. */
 interface Switch {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished } from 'vitest';
 import { loadAgent } from '../../lib/device/agent.ts';
+import type { PreflightFacts } from '../../lib/ops/checks.ts';
 
 const device = new URL('../../scripts/device/', import.meta.url);
 export const { agent: SOURCE, bootstrap: BOOTSTRAP } = loadAgent(device);
@@ -63,7 +64,27 @@ interface Values {
     readonly python: string;
     readonly wheelPlatforms: readonly string[];
   };
-  readonly 'device.room': { readonly memoryMb: number; readonly enough: boolean; readonly short: string };
+  readonly 'device.room': {
+    readonly memoryMb: number;
+    readonly enough: boolean;
+    readonly short: string;
+    readonly problems: readonly { readonly what: string; readonly says: string }[];
+  };
+  readonly 'device.clock': { readonly nowMs: number };
+  readonly 'device.preflight': PreflightFacts;
+  readonly 'device.vitals': {
+    readonly memory: { readonly totalMb: number; readonly availableMb: number };
+    readonly disk: { readonly totalBytes: number; readonly freeBytes: number };
+    readonly services: readonly { readonly name: string; readonly memoryMb: number | null }[];
+  };
+  readonly 'device.journal': {
+    readonly lines: number;
+    readonly older: number;
+    readonly damaged: number;
+    readonly cutShort: boolean;
+  };
+  readonly 'service.names': { readonly names: readonly string[] };
+  readonly 'shell.begin': { readonly cwd: string; readonly env: { readonly [name: string]: string } };
   readonly read: { readonly content: string } | null;
   readonly run: { readonly stdout: string };
   readonly 'upload.missing': { readonly missing: string[] };
@@ -115,6 +136,9 @@ export interface Header {
   readonly sha256?: string;
   /** Python that runs before the agent's own source. */
   readonly before?: string;
+  /** Changes the agent's own source, where a test stands in for what the machine has: a folder of sensors, say. */
+  readonly edit?: (source: string) => string;
+  readonly client?: string;
 }
 
 /** One session with an agent that runs as a local process. */
@@ -131,7 +155,7 @@ export class Agent {
 
   constructor(
     root: string,
-    { before = '', ...header }: Header = {},
+    { before = '', edit = (source) => source, ...header }: Header = {},
     python = PYTHON,
     env: NodeJS.ProcessEnv = process.env,
   ) {
@@ -141,7 +165,7 @@ export class Agent {
     this.child.stdin.on('error', () => undefined);
     this.child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     createInterface({ input: this.child.stdout }).on('line', (line) => this.#hear(JSON.parse(line) as Line));
-    const source = Buffer.concat([Buffer.from(before), SOURCE]);
+    const source = Buffer.from(before + edit(SOURCE.toString()));
     const sha256 = createHash('sha256').update(source).digest('hex');
     const first = { agent: source.length, sha256, root, run: 'run-1', publicPort: null, rehearsal: false, ...header };
     this.child.stdin.write(`${JSON.stringify(first)}\n`);

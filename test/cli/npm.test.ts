@@ -40,6 +40,8 @@ describe('npm swallows flags', () => {
     ['deploy --keep-going', 'keep-going', 'npm run task -- deploy --keep-going'],
     ['deploy --confirm jetson', 'confirm', 'npm run task -- deploy --confirm jetson'],
     ['--list', 'list', 'npm run task -- --list'],
+    ['logs web -f', 'follow', 'npm run task -- logs web --follow'],
+    ['status --device jetson', 'device', 'npm run task -- status --device jetson'],
     ['test --max-age 2d --fast', 'fast', 'npm run task -- test --fast --max-age 2d'],
   ])('%s exits 2 and prints the line with --', (typed, flag, line) => {
     const { status, stdout, stderr } = npm(typed);

@@ -8,7 +8,7 @@ import { findRun, readRuns, type KeptRun } from '../runs.ts';
 import { lifeOf } from '../../host/identity.ts';
 
 /** A run in one line of the history. */
-interface Summary {
+export interface Summary {
   readonly run: string;
   readonly at: string;
   readonly goals: readonly string[];
@@ -39,11 +39,13 @@ export function show(context: Context, run: string, manner: Manner): number {
   const { outcome, who, at } = summaryOf(kept);
   print(`run ${run}: ${outcome}, begun ${at}${who === '' ? '' : ` by ${who}`}`);
   for (const line of kept.lines) for (const text of told(line)) print(text);
+  if (kept.damaged > 0) print(`(${String(kept.damaged)} lines of the journal cannot be read)`);
   if (kept.cutShort) print('(the journal ends in the middle of a line)');
   return STATUS.done;
 }
 
-function summaryOf({ record, lines }: KeptRun): Summary {
+/** What a run came to. */
+export function summaryOf({ record, lines }: KeptRun): Summary {
   const end = lines.findLast((line) => line.type === 'run-finished');
   const { run, at, goals, who } = record;
   if (end?.type === 'run-finished')

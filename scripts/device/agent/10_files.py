@@ -191,6 +191,13 @@ def list_tree(folder, prefix, lines):
             lines.append('%s\0%o\0%s' % (path, found.st_mode, extent))
 
 
+def unwritable_words(path):
+    """Why nothing can be written below a root: a disk that failed is often mounted read-only by the kernel."""
+    if os.path.isdir(path) and os.statvfs(path).f_flag & os.ST_RDONLY:
+        return '%s lies on a file system that is mounted read-only' % path
+    return '%s is not a folder that this user may write' % path
+
+
 class Root:
     """The folder on the device below which everything lies."""
 
@@ -204,7 +211,7 @@ class Root:
             raise refused('root-unwritable', 'cannot make %s: %s' % (wanted, error.strerror))
         self.path = os.path.realpath(wanted)
         if not os.path.isdir(self.path) or not os.access(self.path, os.W_OK | os.X_OK):
-            raise refused('root-unwritable', '%s is not a folder that %s may write' % (self.path, 'this user'))
+            raise refused('root-unwritable', unwritable_words(self.path))
         self.mark = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
 
     def at(self, *parts):

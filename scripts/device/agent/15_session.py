@@ -22,6 +22,7 @@ class Session:
         self.out = out
         self.root = root
         self.run = header['run']
+        self.client = str(header.get('client') or '')[:MAX_CLIENT_CHARS]
         self.public_port = header.get('publicPort')
         self.rehearsal = bool(header.get('rehearsal'))
         self.client = str(header.get('client') or '')[:200]
@@ -251,7 +252,7 @@ def only_one(path):
 def journal(session, operation, message, failure):
     """One fsynced line. A journal that cannot be written says so and does not undo what was done."""
     line = json.dumps({
-        'at': now(), 'run': session.run, 'op': message.op, 'args': operation.told(message.args),
+        'at': now(), 'run': session.run, 'client': session.client, 'op': message.op, 'args': operation.told(message.args),
         'outcome': 'ok' if failure is None else told_failure(failure),
     })
     try:

@@ -68,17 +68,18 @@ def device_room(session, args):
         'freeBytes': disk.f_bavail * disk.f_frsize, 'neededBytes': needed,
         'freeInodes': disk.f_favail, 'neededInodes': inodes, 'memoryMb': memory,
     }
-    short = []
+    problems = []
     if room['freeBytes'] < needed:
-        short.append('%d MB of disk free, %d MB needed' % (room['freeBytes'] // MIB, -(-needed // MIB)))
+        problems.append(('disk', '%d MB of disk free, %d MB needed' % (room['freeBytes'] // MIB, -(-needed // MIB))))
     if disk.f_files > 0 and room['freeInodes'] < inodes:  # file systems without a fixed number say 0
-        short.append('%d inodes free, %d needed' % (room['freeInodes'], inodes))
+        problems.append(('disk', '%d inodes free, %d needed' % (room['freeInodes'], inodes)))
     if wanted > memory:
-        short.append('%d MB of memory, %d MB needed by the services and what is reserved' % (memory, wanted))
-    short += session.supervisor.missing(services)
+        problems.append(('memory', '%d MB of memory, %d MB needed by the services and what is reserved' % (memory, wanted)))
+    problems += [('tools', one) for one in session.supervisor.missing(services)]
     for name, port in foreign_ports(session, services):
-        short.append('port %d of %s is in use by %s' % (port, name, holder_words(port)))
-    return dict(room, enough=not short, short='; '.join(short))
+        problems.append(('port', 'port %d of %s is in use by %s' % (port, name, holder_words(port))))
+    short = '; '.join(says for _, says in problems)
+    return dict(room, enough=not problems, short=short, problems=[{'what': what, 'says': says} for what, says in problems])
 
 
 def foreign_ports(session, services):

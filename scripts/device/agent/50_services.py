@@ -63,6 +63,7 @@ class Table:
 class Plain:
     """The supervisor that needs nothing: a service is a process in a session of its own, with a record and a log."""
 
+    name = 'plain'
     fronts = False
 
     def __init__(self, session):
@@ -120,6 +121,14 @@ class Plain:
         """Ends what watches."""
         if watched['pid'] != os.getpid():
             end_processes(lambda: {watched['pid']} if alive(watched) else set(), 1.0, time.sleep)
+
+    def memory_mb(self, table, name):
+        """Memory of a service: the shares of its processes added up."""
+        return shared_memory_mb(table.members(name))
+
+    def logs(self, name, lines, follow):
+        """Puts out the last lines of its log, and then what comes."""
+        file_logs(self.session, name, lines, follow)
 
     def missing(self, services):
         """What the services need of the board and it does not have, in words."""

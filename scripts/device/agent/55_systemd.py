@@ -141,6 +141,7 @@ def boot_mark():
 class Systemd:
     """Each service is a unit: hardened, started at boot, restarted when it fails. Whoever installs them is root."""
 
+    name = 'systemd'
     fronts = True
 
     def __init__(self, session, header):
@@ -450,6 +451,19 @@ class Systemd:
         tool(['journalctl', '--sync'], JOURNAL_S)
         argv = ['journalctl', '--quiet', '--no-pager', '--output=cat', '--since=@%.6f' % since, '_SYSTEMD_UNIT=' + unit]
         return tool(argv, JOURNAL_S)[1][-MAX_COUNTED_LOG_BYTES:].splitlines()
+
+    def logs(self, name, lines, follow):
+        """The same from the system's journal."""
+        unit = (read_json(self.session.root.at('run', name + '.json')) or {}).get('unit') or units_of_root(self.session.root).get(name)
+        if unit is None:
+            return file_logs(self.session, name, lines, follow)
+        argv = ['journalctl', '--quiet', '--no-pager', '--unit=' + unit, '--output=cat', '--lines=%d' % lines]
+        execute(self.session, argv + (['--follow'] if follow else []), self.session.root.path, basic_environment(), timeout_s=FOLLOW_S)
+
+    def memory_mb(self, table, name):
+        """Memory of a service: its unit's own account."""
+        account = table.fact(name).get('MemoryCurrent') or ''
+        return round(int(account) / MIB, 1) if account.isdigit() else shared_memory_mb(table.members(name))
 
     # ---- commands of a release
 

@@ -20,6 +20,11 @@ def told_run(args):
     return dict(args, env=sorted(args.get('env') or {}))
 
 
+def told_exec(args):
+    """A command of a person's own as the client told it, secrets masked."""
+    return {'argv': args.get('told') or args.get('argv'), 'service': args.get('service')}
+
+
 def told_put(args):
     """Blobs by number and size."""
     blobs = args.get('blobs') if isinstance(args.get('blobs'), list) else []
@@ -50,6 +55,10 @@ def claims(act, told=as_given):
 OPERATIONS = {
     'device.facts': reads(device_facts),
     'device.room': reads(device_room),
+    'device.clock': reads(device_clock),
+    'device.preflight': reads(device_preflight),
+    'device.vitals': reads(device_vitals),
+    'device.journal': reads(device_journal),
     'write': claims(write, told_write),
     'link': claims(link),
     'remove': claims(remove),
@@ -61,6 +70,8 @@ OPERATIONS = {
     'upload.stage': changes(upload_stage, told_stage),
     'service.start': changes(service_start),
     'service.stop': changes(service_stop),
+    'service.names': reads(service_names),
+    'service.logs': reads(service_logs),
     'stop-all': changes(stop_all),
     'release.pause': changes(release_pause),
     'release.resume': changes(release_resume),
@@ -73,6 +84,9 @@ OPERATIONS = {
     'release.unconfirm': changes(release_unconfirm),
     'release.discard': changes(release_discard),
     'release.collect': changes(release_collect),
+    'release.exec': changes(release_exec, told_exec),
+    'shell.begin': changes(shell_begin),
+    'shell.end': changes(shell_end),
     'secrets.same': reads(secrets_same),
     'data.copy': changes(copy_data),
     'data.drop-copy': changes(drop_copy),
