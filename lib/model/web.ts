@@ -1,4 +1,9 @@
-import type { Service } from './service.ts';
+/** What a web server must know of the services. */
+interface Behind {
+  readonly name: string;
+  readonly listens?: 'public' | 'private';
+  readonly health?: { readonly path: string };
+}
 
 /** A folder of the release whose files are served below a path. */
 export interface StaticFiles {
@@ -32,7 +37,7 @@ export interface Web {
 export const WEB_SERVER = 'nginx';
 
 /** What is wrong with a web server's declaration, or `null`. */
-export function webProblem(web: Web, services: readonly Service[]): string | null {
+export function webProblem(web: Web, services: readonly Behind[]): string | null {
   const service = services.find(({ name }) => name === web.service);
   if (service?.listens !== 'public') return `web.service names ${web.service}, which is no public service`;
   if (services.some(({ name }) => name === WEB_SERVER)) return `a service cannot be named ${WEB_SERVER} beside web`;
