@@ -148,6 +148,19 @@ describe('a block that tells', () => {
   });
 });
 
+test('telling stands where it can be neither taken back nor repeated', () => {
+  const tell = (p: Recorder): void => void p.notify({ to, text: 'it' });
+  const changing = (p: Recorder): void => void p.change({ touches: [], do: tell, undo: tell });
+  expect(() => planOf(changing)).toThrow('a change, which may be put back, tells nothing');
+  const waiting = (p: Recorder): void =>
+    void p.waitUntil('so', (p) => ({ until: true, value: tell(p) }), { timeoutMs: 1 });
+  expect(() => planOf(waiting)).toThrow('a wait repeats reading steps only');
+  const guarded = (p: Recorder): void => void p.guard((p) => told(p, tell), tell);
+  expect(() => planOf(guarded)).toThrow('notifying concerns the whole task');
+  const shown = (p: Recorder): void => void p.notify({ to, text: secret('URL') });
+  expect(() => planOf(shown)).toThrow('puts the secret URL where it would show');
+});
+
 describe('a resumed run', () => {
   const plan = planOf((p) => told(p, (p) => (change(p, 'a'), change(p, 'b'))));
   const settling = planOf((p) => told(p, (p) => (change(p, 'a'), p.settle(), change(p, 'b'))));
