@@ -3,6 +3,7 @@ import { askTarget, build, buildFrontend, buildWheels } from './tasks/build.ts';
 import { deploy } from './tasks/deploy.ts';
 import { dev } from './tasks/dev.ts';
 import { lint, lintBackend, lintFrontend, lintSlipway } from './tasks/lint.ts';
+import { channels } from './tasks/notify.ts';
 import { platformSystem } from './tasks/platform.ts';
 import { rollback } from './tasks/rollback.ts';
 import { setup, setupBackend, setupFrontend } from './tasks/setup.ts';
@@ -27,4 +28,5 @@ await main(import.meta, {
   tasks: [setup, dev, test, lint, build, deploy, rollback, ...parts],
   devices: ['jetson'],
   system: platformSystem,
+  channels,
 });

@@ -12,7 +12,9 @@ export {
   prefix,
   without,
 } from './model/choice.ts';
+export { slack, telegram, webhook, type Channel } from './model/channel.ts';
 export { choice, device, deviceName, flag, number, string, type DeviceName, type Param } from './model/param.ts';
+export type { Notice } from './model/notice.ts';
 export type { Recorder } from './model/recorder.ts';
 export type { Operation, ServiceHere } from './model/site.ts';
 export { Ref, secret, text, type Value } from './model/ref.ts';

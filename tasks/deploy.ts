@@ -1,5 +1,6 @@
 import { deployRelease, device, task } from '../lib/index.ts';
 import { build } from './build.ts';
+import { channels } from './notify.ts';
 import { platformSystem } from './platform.ts';
 
 export const deploy = task('deploy', {
@@ -8,7 +9,7 @@ export const deploy = task('deploy', {
   needs: ({ params }) => ({ build: build({ to: params.to }) }),
   steps(p, { params, needs }) {
     const { tree, release, builtFor } = needs.build;
-    deployRelease(p, { to: params.to, system: platformSystem, tree, release, builtFor });
+    deployRelease(p, { to: params.to, system: platformSystem, tree, release, builtFor, notify: channels });
     return { release: needs.build.release };
   },
 });

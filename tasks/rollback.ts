@@ -1,4 +1,6 @@
 import { device, rollbackRelease, string, task } from '../lib/index.ts';
+import { channels } from './notify.ts';
+import { platformSystem } from './platform.ts';
 
 export const rollback = task('rollback', {
   summary: 'Go back to the release before, or to a named one.',
@@ -7,6 +9,6 @@ export const rollback = task('rollback', {
     release: string({ summary: 'id of the release; the last confirmed one before unless told', default: '' }),
   },
   steps(p, { params }) {
-    rollbackRelease(p, { to: params.to, release: params.release });
+    rollbackRelease(p, { to: params.to, release: params.release, system: platformSystem, notify: channels });
   },
 });

@@ -12,6 +12,7 @@ import { itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
 import { aboutRun } from './about-run.ts';
 import { tellPlaces } from './afterwards.ts';
+import { wrongChannels } from './channels.ts';
 import { consented, type Said } from './consent.ts';
 import { refuseMissingSecrets, refuseUnknownDevices, variableOf, type Context } from './context.ts';
 import { STATUS } from '../model/exit-status.ts';
@@ -43,6 +44,7 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   const runs = readRuns(slipwayDir);
   const refused = tellLeftovers(runs, prepared.plan);
   if (refused) return STATUS.refused;
+  for (const wrong of wrongChannels(prepared.plan, context.sources, prepared.paramSecrets)) say(wrong);
   for (const { run, pid, command } of await reapLeftovers(slipwayDir))
     say(`ended what run ${run} left running: ${command} (pid ${String(pid)})`);
   forgetOldRuns(slipwayDir, runs);

@@ -14,6 +14,7 @@ import type { LivePerformer, Performed, Performing } from '../model/ports.ts';
 import type { OpaqueBody } from '../model/opaque.ts';
 import { isExpr, type Expr, type StepId } from '../model/ref.ts';
 import { HERE, type Place, type Step } from '../model/step.ts';
+import { channelSecrets } from './channels.ts';
 import type { Folders, Project } from './project.ts';
 
 export interface PlacesOptions extends Folders {
@@ -50,6 +51,7 @@ export function createPlaces(options: PlacesOptions): Places {
     ...options,
     secrets: options.paramSecrets,
     lookupEnv: (name) => lookupFor(options.sources, null).get(name)?.value,
+    channelSecret: channelSecrets(options.sources, options.paramSecrets),
   });
   const devices = new Map<string, Promise<Device>>();
   const deviceOf = (name: string): Promise<Device> => {
@@ -86,6 +88,8 @@ async function perform(
     return { ok: false, failure: { reason: 'not-confirmed', what: step.confirm } };
   }
   const side = await sideOf(step.place);
+  // Its secrets are those of the device that it is about, and a missing one fails nothing.
+  if (step.kind === 'notify') return side.performer.perform(step, performing);
   const resolve = (name: string): string | undefined => side.secrets.get(name) ?? options.paramSecrets.get(name);
   const args = settleRefs(step.args as unknown as Json, { fact: () => unknown, secret: resolve });
   const missing = unresolvedSecret(args);

@@ -1,3 +1,4 @@
+import type { Channel } from '../model/channel.ts';
 import type { System } from '../model/service.ts';
 import type { AnyTask } from '../model/task.ts';
 
@@ -7,6 +8,8 @@ export interface Project {
   /** Names of real devices that may be configured; `rehearsal` is always there. */
   readonly devices?: readonly string[];
   readonly system?: System;
+  /** Channels that tasks tell what happens: `config` shows whether their secrets are set. */
+  readonly channels?: readonly Channel[];
 }
 
 /** The folders of a project, absolute. */

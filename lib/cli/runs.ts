@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
 import { lifeOf, ownIdentity, type Identity } from '../host/identity.ts';
 import { makePrivateFolder, openLineFile, readLines, writeFileAtomic } from '../host/store.ts';
+import { currentUser } from '../host/user.ts';
 import type { RunEvent } from '../model/event.ts';
 import { UsageError } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
@@ -51,7 +52,7 @@ export function beginRun(slipwayDir: string, run: string, plan: Plan, about: Abo
     run,
     at: new Date().toISOString(),
     owner: ownIdentity(),
-    who: process.env['USER'] ?? process.env['LOGNAME'] ?? '',
+    who: currentUser(),
     goals: plan.goals,
     plan: saved,
     about,

@@ -1,3 +1,4 @@
+import { channelSecret } from './channel.ts';
 import { DEFAULT_ROOT, REHEARSAL, SETTINGS, configuredDevices, sudoPasswordVariable, variable } from './device.ts';
 import { lookupFor, type Sources } from './lookup.ts';
 import { chooseTarget } from './target.ts';
@@ -18,6 +19,8 @@ export function configReport(
     readonly devices: readonly string[];
     readonly secrets: readonly string[];
     readonly variables?: readonly string[];
+    /** Names of channels' secrets. */
+    readonly channels?: readonly string[];
   },
 ): readonly ConfigRow[] {
   const chosen = chooseTarget(sources, declared.devices);
@@ -28,6 +31,7 @@ export function configReport(
     ...[...devices].flatMap((device) => deviceRows(sources, device)),
     ...(declared.variables ?? []).map((name) => variableRow(sources, target, name)),
     ...declared.secrets.map((name) => secretRow(sources, target, name)),
+    ...(declared.channels ?? []).map((name) => channelRow(sources, target, name)),
   ];
 }
 
@@ -58,4 +62,9 @@ function secretRow(sources: Sources, target: string | null, name: string): Confi
   if (!lookup.hasOwnFile) return { name, value: MASK, source: 'generated' };
   const own = lookup.own(name);
   return { name, value: own ? MASK : '', source: own?.source ?? 'not set' };
+}
+
+function channelRow(sources: Sources, target: string | null, name: string): ConfigRow {
+  const found = channelSecret(name, lookupFor(sources, target));
+  return { name, value: found ? MASK : '', source: found?.source ?? 'not set' };
 }

@@ -49,6 +49,7 @@ export function operationOf(step: Step, around: Around): Mapped {
       return as(`service.${step.args.operation}`, { name: step.args.name, ...record(step.args.spec) });
     case 'opaque':
     case 'upload':
+    case 'notify':
       return unsupported(target, `a ${step.kind} step`);
   }
 }

@@ -82,7 +82,8 @@ function* allItems(plan: Plan): Generator<Item> {
 function own(item: Item): Json {
   return Object.fromEntries(
     Object.entries(item as unknown as { [key: string]: Json }).filter(
-      ([key]) => !['do', 'then', 'otherwise', 'body', 'recover', 'branches'].includes(key),
+      ([key]) =>
+        !['do', 'then', 'otherwise', 'body', 'recover', 'branches', 'start', 'success', 'failure'].includes(key),
     ),
   );
 }

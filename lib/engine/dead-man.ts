@@ -86,7 +86,7 @@ function tellTakenBack(
   because: Failure,
 ): { readonly id: StepId; readonly failure: Failure } | null {
   for (const undo of begun.toReversed()) {
-    if ('scope' in undo) continue;
+    if (!('change' in undo)) continue;
     const { change, facts, at } = undo;
     const { id } = change;
     if (outcome.state === 'stuck' && passingOf(id, at.iteration) === outcome.change)

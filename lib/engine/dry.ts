@@ -21,7 +21,7 @@ export function previewPerformer(live: Performer): Performer {
   return {
     explores: true,
     perform(step, performing) {
-      if (step.effect !== 'reads') altered.add(step.place);
+      if (step.effect !== 'reads' && step.effect !== 'tells') altered.add(step.place);
       // A command of the author's own may do anything; only the drivers' named questions are sure to ask only.
       if (step.kind !== 'probe' || altered.has(step.place) || hasUnknown(step.args))
         return Promise.resolve({ ok: true, fact: unknown });

@@ -15,7 +15,8 @@ export type ItemOf<T extends Item['type']> = Extract<Item, { readonly type: T }>
 /** One change that may have to be put back, with the facts that were known then; or several under a scope. */
 export type Undo =
   | { readonly change: ItemOf<'change'>; readonly facts: Facts; readonly at: At }
-  | { readonly scope: ItemOf<'within'>; readonly facts: Facts; readonly at: At; readonly undos: Undo[] };
+  | { readonly scope: ItemOf<'within'>; readonly facts: Facts; readonly at: At; readonly undos: Undo[] }
+  | { readonly told: ItemOf<'notifying'>; readonly facts: Facts; readonly at: At; readonly undos: Undo[] };
 
 /** Where the walk is. */
 export interface At {
@@ -27,12 +28,19 @@ export interface At {
   readonly iteration: string;
   readonly cancel: Cancel;
   readonly undoing: boolean;
+  /** What became of a block is told: no cancel cuts that short, and a resumed walk does it. */
+  readonly afterwards?: boolean;
   /** The undos of the scopes around, outermost first; a change adds to the last. */
   readonly undos: readonly Undo[][];
   /** Inside a dead-man's switch only the device puts back. */
   readonly armed: boolean;
   /** The change that is being made there. */
   readonly armedChange?: ArmedChange;
+}
+
+/** The undos of the nearest scope around. */
+export function innermost(at: At): Undo[] {
+  return at.undos[at.undos.length - 1] as Undo[];
 }
 
 /** What the walk tells to whoever follows it. */

@@ -136,10 +136,11 @@ export function replayPerformer(past: Leftover, live: LivePerformer): LivePerfor
   const performer: Performer = {
     explores: false,
     perform(step, performing) {
-      if (performing.undoing) return live.perform(step, performing);
       const key = passingOf(step.id, performing.iteration);
       const value = past.values.get(key);
+      // Also what was told at the end: once is enough.
       if (value !== undefined) return Promise.resolve({ ok: true, fact: { known: true, value } });
+      if (performing.undoing || performing.afterwards === true) return live.perform(step, performing);
       const failure = past.failed.get(key);
       if (failure) return Promise.resolve({ ok: false, failure: failure.failure });
       // A resumed walk comes here in spite of a cancel: what was done before is gone through first, to be put back.

@@ -4,7 +4,7 @@ import type { Block, Item } from '../model/step.ts';
 import type { PlanNode } from '../model/plan.ts';
 
 /** Where a secret may stand: never in an argv, a script, a path or an output. */
-const SECRET_FIELDS: ReadonlySet<string> = new Set(['env', 'content', 'args']);
+const SECRET_FIELDS: ReadonlySet<string> = new Set(['env', 'content', 'args', 'to']);
 
 /**
  * Refuses a ref to what may never have happened when it is read: only earlier items of this block or of one around
@@ -46,6 +46,9 @@ function checkItem(item: Item, known: ReadonlySet<StepId>): void {
     case 'within':
       checkValue(item.scope, known, item.id, false);
       return checkBlock(item.body, new Set([...known, `${item.id}.scope`]));
+    case 'notifying':
+      for (const block of [item.start, item.body, item.success]) checkBlock(block, known);
+      return checkBlock(item.failure, new Set([...known, `${item.id}.outcome`, `${item.id}.because`]));
     case 'wait':
       checkBlock(item.body, known);
       return checkValue(item.until, new Set([...known, ...item.body.items.map((inner) => inner.id)]), item.id, false);

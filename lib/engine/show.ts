@@ -74,7 +74,8 @@ export async function showPlan(plan: Plan, options: ShowOptions): Promise<Shown>
 }
 
 function alters(node: PlanNode): boolean {
-  for (const item of itemsIn(node.body)) if (item.type === 'step' && item.effect !== 'reads') return true;
+  for (const item of itemsIn(node.body))
+    if (item.type === 'step' && item.effect !== 'reads' && item.effect !== 'tells') return true;
   return false;
 }
 

@@ -3,12 +3,13 @@ import type { Failure } from '../model/failure.ts';
 import { textOf, type Json } from '../model/json.ts';
 import type { Cancel, Clock, Entered, Performer, Performing } from '../model/ports.ts';
 import { evaluate, type StepId } from '../model/ref.ts';
-import type { Block, Item, Scope, Step } from '../model/step.ts';
+import type { Block, Effect, Item, Scope, Step } from '../model/step.ts';
 import { attempt } from './attempt.ts';
 import { CancelSource, NEVER } from './cancel.ts';
 import { Facts, resolveStep, settleRefs } from './facts.ts';
-import type { At, Follower, ItemOf, Undo, Walked } from './follower.ts';
+import { innermost, type At, type Follower, type ItemOf, type Undo, type Walked } from './follower.ts';
 import { armedChange, walkDeadMan } from './dead-man.ts';
+import { unwindNotifying, walkNotifying, type Telling } from './telling.ts';
 import { passAt, walkWait } from './wait.ts';
 
 /** What a walk is made with. */
@@ -21,6 +22,8 @@ export interface WalkContext {
 }
 
 const DONE: Walked = { ok: true };
+/** Effects after which a device still is what it was. */
+const HARMLESS: ReadonlySet<Effect> = new Set(['reads', 'derives', 'tells'] as const);
 
 /**
  * Walks the steps of one task. The same walk serves every mode: what a performer does not know is explored on both
@@ -33,11 +36,18 @@ export class Walker {
   settled = false;
   /** An undo failed: something was not put back. */
   stranded = false;
+  /** How many changes were put back, from here or by a device, in this life of the run or in an earlier one. */
+  #putBack = 0;
   /** Has the walk no longer hear of a cancel. */
   #letGo = (): void => undefined;
 
   constructor(context: WalkContext) {
-    this.#context = context;
+    const { follower } = context;
+    const undoStarted: Follower['undoStarted'] = (id, at, because) => {
+      this.#putBack++;
+      return follower.undoStarted(id, at, because);
+    };
+    this.#context = { ...context, follower: { ...follower, undoStarted } };
   }
 
   /** Walks the whole body; after a failure puts back what is not settled. */
@@ -84,6 +94,8 @@ export class Walker {
         return this.#guard(item, facts, at);
       case 'within':
         return this.#within(item, facts, at);
+      case 'notifying':
+        return walkNotifying(this.#telling(), item, facts, at);
       case 'wait':
         return this.#wait(item, facts, at);
       case 'require':
@@ -101,7 +113,7 @@ export class Walker {
     const { follower, performer } = this.#context;
     const step = resolveStep(item, facts);
     follower.step('started', step, at);
-    if (item.effect !== 'reads' && item.effect !== 'derives' && !at.undoing) this.changed = true;
+    if (!HARMLESS.has(item.effect) && !at.undoing) this.changed = true;
     const performed = await attempt(() =>
       performer.perform(
         step,
@@ -119,9 +131,9 @@ export class Walker {
 
   #performing(at: At, output: Performing['output'] = () => undefined): Performing {
     const { run, env } = this.#context;
-    const { undoing, iteration } = at;
+    const { undoing, iteration, afterwards = false } = at;
     const armed = at.armedChange && !undoing ? { armed: at.armedChange } : {};
-    return { run, env, cancel: undoing ? NEVER : at.cancel, undoing, iteration, output, ...armed };
+    return { run, env, cancel: undoing ? NEVER : at.cancel, undoing, afterwards, iteration, output, ...armed };
   }
 
   async #change(item: ItemOf<'change'>, facts: Facts, at: At): Promise<Walked> {
@@ -324,7 +336,9 @@ export class Walker {
       const done =
         'scope' in undo
           ? await this.#unwindScope(undo, because)
-          : await this.#undo(undo.change, undo.facts, undo.at, because);
+          : 'told' in undo
+            ? await unwindNotifying(this.#telling(), undo, because)
+            : await this.#undo(undo.change, undo.facts, undo.at, because);
       if (done) continue;
       undos.length = 0;
       return false;
@@ -354,6 +368,15 @@ export class Walker {
     return true;
   }
 
+  #telling(): Telling {
+    return {
+      explores: this.#context.performer.explores,
+      block: (block, facts, at) => this.#block(block, facts, at),
+      unwind: (undos, because) => this.#unwind(undos, because),
+      state: () => ({ stranded: this.stranded, settled: this.settled, putBack: this.#putBack }),
+    };
+  }
+
   #strand(id: StepId, failure: Failure): false {
     this.stranded = true;
     this.#context.follower.undoFailed(id, failure);
@@ -363,9 +386,4 @@ export class Walker {
   #mustExplore(id: StepId): void {
     if (!this.#context.performer.explores) throw new Error(`${id}: a live performer left something unknown`);
   }
-}
-
-/** The undos of the nearest scope around. */
-function innermost(at: At): Undo[] {
-  return at.undos[at.undos.length - 1] as Undo[];
 }

@@ -18,6 +18,7 @@ import { openLedger, type Ledger } from './ledger.ts';
 import { createMask, type Mask } from './mask.ts';
 import { safeName } from './names.ts';
 import { performOpaque } from './opaque.ts';
+import { notifyAll, type ChannelData, type ChannelSecret, type Told } from './notify.ts';
 import { pack, type PackArgs } from './pack.ts';
 import { plainText } from './plain-text.ts';
 import { superviseProcess, type ProcessSpec, type Supervision } from './process.ts';
@@ -25,6 +26,7 @@ import { withRetries } from './retries.ts';
 import { enterScope } from './scope.ts';
 import { READY_TIMEOUT_MS, Services, type ServiceSpec } from './services.ts';
 import { codeOf } from './store.ts';
+import { currentUser } from './user.ts';
 
 /** What the performer of one run needs to know. Folders are absolute. */
 export interface HostOptions {
@@ -34,6 +36,8 @@ export interface HostOptions {
   /** Values by name: resolved by `secret`, masked in all output. */
   readonly secrets: ReadonlyMap<string, string>;
   readonly lookupEnv: LookupEnv;
+  /** A channel's secret as a device's configuration has it; `null`: as what runs here has it. */
+  readonly channelSecret?: (name: string, device: string | null) => ChannelSecret;
   readonly opaque: ReadonlyMap<StepId, OpaqueBody>;
   /** Time between asking a process to end and killing it, in ms; 5 s unless told. */
   readonly graceMs?: number;
@@ -112,6 +116,8 @@ function performOnce(site: Site, step: Step, performing: Performing, cancel: Can
       return service(site, step, performing, cancel);
     case 'call':
       return call(site, step, cancel);
+    case 'notify':
+      return notify(site, step, performing, cancel);
     case 'probe':
       return Promise.resolve(probe(site, step));
     case 'upload':
@@ -203,13 +209,45 @@ function probe(site: Site, step: Extract<Step, { kind: 'probe' }>): Outcome {
   return fit(step, { ...binaries(step.args.args as unknown as BinariesArgs, site.projectDir) }, step.args.ask);
 }
 
-interface Told {
+/** Telling fails nothing: what did not get through is a line of output and stands in the value. */
+async function notify(
+  site: Site,
+  { args }: Extract<Step, { kind: 'notify' }>,
+  { run, output }: Performing,
+  cancel: Cancel,
+): Promise<Outcome> {
+  const { system, device, release } = args.about;
+  const text = (data: Json): string | null => (typeof data === 'string' ? data : null);
+  const message = {
+    event: text(args.event) ?? '',
+    text: text(args.text) ?? '',
+    because: text(args.because ?? null),
+    system,
+    device,
+    release: text(release),
+    run,
+    who: currentUser(),
+    at: new Date().toISOString(),
+  };
+  const resolve = (name: string): ChannelSecret =>
+    site.channelSecret?.(name, device) ?? { ok: false, why: `${name} is not set` };
+  const told = await notifyAll(args.to as unknown as readonly ChannelData[], message, { resolve, cancel });
+  for (const line of unheard(told)) output('stderr', `${line}\n`);
+  return { ok: true, value: told as unknown as Json };
+}
+
+const unheard = ({ unsent, off }: Told): readonly string[] => [
+  ...unsent.map(({ channel, why }) => `not sent to ${channel}: ${why}`),
+  ...off.map(({ channel, why }) => `not sent to ${channel}, which is off: ${why}`),
+];
+
+interface Program {
   readonly argv: readonly string[];
   readonly cwd?: Json;
   readonly env?: { readonly [name: string]: Json };
 }
 
-function processSpec(site: Site, step: Step, performing: Performing, { argv, cwd, env }: Told): ProcessSpec {
+function processSpec(site: Site, step: Step, performing: Performing, { argv, cwd, env }: Program): ProcessSpec {
   return {
     argv,
     cwd: folderInside(site.projectDir, cwd === undefined ? '.' : plainText(cwd, `the folder of ${step.id}`)),

@@ -1,10 +1,11 @@
 import { checkArmed } from './armed.ts';
 import type { Json } from './json.ts';
+import { notifyArgs, TOLD, type Notice } from './notice.ts';
 import type { OpaqueBody } from './opaque.ts';
 import type { DeviceName } from './param.ts';
 import { plain, Ref, type StepId, type Value } from './ref.ts';
 import { s, type Schema } from './schema.ts';
-import { DeviceSite, Site, type StepOptions } from './site.ts';
+import { DeviceSite, Site, type StepOptions, type Yielded } from './site.ts';
 import {
   HERE,
   type Block,
@@ -101,6 +102,8 @@ export class Recorder extends Site {
       );
     }
     if (this.#role === 'wait' && effect !== 'reads') throw new TypeError('a wait repeats reading steps only');
+    if (this.inChange && effect === 'tells')
+      throw new TypeError('what is told stays told: a change, which may be put back, tells nothing');
     if (options.retries && effect !== 'reads' && effect !== 'derives')
       throw new TypeError(`only what reads or derives is tried again, not a ${kind} that ${effect}`);
     if ((effect === 'irreversible') !== (options.confirm !== undefined))
@@ -203,6 +206,33 @@ export class Recorder extends Site {
   /** An empty folder `here` that is always removed. */
   scratch(name: string): Scope {
     return { kind: 'scratch', place: HERE, name };
+  }
+
+  /** Tells people or programs something; it fails nothing, and nothing can take it back. */
+  notify(notice: Notice): { readonly sent: Ref<readonly string[]> } {
+    return this.#notify('message', notice);
+  }
+
+  /** Tells that the body begins, that it is done, or that it failed and whether all was put back. `text` names it. */
+  notifying<T>(notice: Notice, body: (p: Recorder) => T): Ref<Resolved<T>> {
+    this.#onSpine('notifying');
+    const id = this.#nextId();
+    const ref = (name: string): Ref<string> => new Ref({ $ref: `${id}.${name}`, at: [] });
+    const tell = (name: string, event: Value<string>, because?: Ref<string>): Block =>
+      this.#block(`${id}.${name}.`, (p) => void p.#notify(event, notice, because), 'inner');
+    return this.#blockItem({
+      type: 'notifying',
+      id,
+      start: tell('start', 'start'),
+      body: this.#block(`${id}.`, body),
+      success: tell('success', 'success'),
+      failure: tell('failure', ref('outcome'), ref('because')),
+    });
+  }
+
+  #notify(event: Value<string>, notice: Notice, because?: Ref<string>): Yielded<typeof TOLD> {
+    const args = notifyArgs(event, notice, because);
+    return this.step('notify', HERE, 'tells', args, TOLD, {}) as Yielded<typeof TOLD>;
   }
 
   /** Repeats reading steps until the returned condition holds `times` in a row; yields the last value. */

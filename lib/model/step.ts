@@ -12,9 +12,10 @@ export const HERE: Place = 'here';
  * - `derives`: writes only the task's declared outputs, which can be made again
  * - `changes`: stands in a `change` block, which carries its undo
  * - `collects`: deletes only what Slipway made and nothing refers to
+ * - `tells`: says something to people or programs outside; nothing depends on it, and it fails nothing
  * - `irreversible`: stands behind a confirmation; the dry run says so in plain words
  */
-export type Effect = 'reads' | 'derives' | 'changes' | 'collects' | 'irreversible';
+export type Effect = 'reads' | 'derives' | 'changes' | 'collects' | 'tells' | 'irreversible';
 
 /** Data that may hold refs, which a performer sees replaced by their values. */
 export type Data = Json;
@@ -56,7 +57,22 @@ export interface StepArgs {
   upload: { readonly from: Data; readonly release: Data };
   /** Starts or stops a service. On a device the release's own declarations say how. */
   service: { readonly operation: 'start' | 'stop'; readonly name: Data; readonly spec: Data };
+  /** Tells every channel of `to` at the same time; what it says of `about` comes with run, person and time. */
+  notify: {
+    readonly to: Data;
+    /** `message`, or a `NotifyEvent`. */
+    readonly event: Data;
+    readonly text: Data;
+    /** The literal reason of the failure, if one is told. */
+    readonly because?: Data;
+    readonly about: { readonly system: string | null; readonly device: Place | null; readonly release: Data };
+  };
 }
+
+/** What is told of a block: that it begins, and what became of it. */
+export type NotifyEvent = 'start' | 'success' | NotifyFailure;
+/** `unfinished`: what had settled stays, and what was to follow failed. */
+export type NotifyFailure = 'failure' | 'taken-back' | 'not-put-back' | 'unfinished';
 
 export type StepKind = keyof StepArgs;
 
@@ -156,6 +172,15 @@ export type Item =
     }
   | { readonly type: 'require'; readonly id: StepId; readonly value: Data; readonly refusal: Data }
   | { readonly type: 'parallel'; readonly id: StepId; readonly branches: { readonly [name: string]: Block } }
+  /** Tells that the body begins, and what became of it: in `failure` that is `ID.outcome` and `ID.because`. */
+  | {
+      readonly type: 'notifying';
+      readonly id: StepId;
+      readonly start: Block;
+      readonly body: Block;
+      readonly success: Block;
+      readonly failure: Block;
+    }
   /** Keeps the services of the undo scope up until a signal comes or one of them ends. */
   | { readonly type: 'hold'; readonly id: StepId }
   /** From here on the task's changes stay: a later failure takes nothing back, and `recover` finishes. */
@@ -182,6 +207,8 @@ export function blocksIn(item: Item): readonly Block[] {
     case 'within':
     case 'wait':
       return [item.body];
+    case 'notifying':
+      return [item.start, item.body, item.success, item.failure];
     case 'parallel':
       return Object.values(item.branches);
     default:

@@ -1,10 +1,12 @@
 import type { DeviceName } from '../model/param.ts';
 import { and, equals, oneOf, prefix, without } from '../model/choice.ts';
+import type { Channel } from '../model/channel.ts';
 import type { Recorder } from '../model/recorder.ts';
 import { Ref, text, type Value } from '../model/ref.ts';
 import { startOrder, type System } from '../model/service.ts';
 import { device, pack } from './device.ts';
 import { preflight, type BuiltFor } from './preflight.ts';
+import { toldTo } from './notify.ts';
 
 /** How patiently a release is judged. Durations in ms. */
 export interface Patience {
@@ -58,13 +60,15 @@ export function deployRelease(
     /** Beginnings of paths in the release below which programs for other machines may lie, as data. */
     readonly foreign?: readonly string[];
     readonly patience?: Partial<Patience>;
+    /** Told when it begins, and what became of it; an unchanged release is not spoken of. */
+    readonly notify?: readonly Channel[];
   },
 ): void {
   const { to, tree, system, release } = spec;
   p.within(p.on(to).lock('deploy'), (p) => {
     const { current, base, intact, running } = p.on(to).probe(device.status);
     const secrets = p.on(to).probe(device.secretsSame, { content: secretLines(system) });
-    p.when(and(equals(current, release), intact, secrets.same), same, (p) => {
+    const ship = (p: Recorder): void => {
       preflight(p, spec);
       // What is about to change outside the root is seen before it does, and is part of what an approval approves.
       if (system.supervisor === 'systemd') p.on(to).probe(device.unitsDiff, { system });
@@ -85,14 +89,24 @@ export function deployRelease(
         for (const name of names) start(p, sw, name);
       });
       p.on(to).call(device.collect, { keep: system.keep });
-    });
+    };
+    const about = { system: system.name, device: to, release };
+    const told = toldTo({ to: spec.notify, text: text`deploy of ${release} to ${to}`, ...about }, ship);
+    p.when(and(equals(current, release), intact, secrets.same), same, told);
   });
 }
 
 /** Switches back to a release that is on the device: a named one, or the last that was confirmed before. The data stays. */
 export function rollbackRelease(
   p: Recorder,
-  spec: { readonly to: DeviceName; readonly release: string; readonly patience?: Partial<Patience> },
+  spec: {
+    readonly to: DeviceName;
+    readonly release: string;
+    readonly patience?: Partial<Patience>;
+    readonly notify?: readonly Channel[];
+    /** Whose release it is, for those who are told. */
+    readonly system?: System;
+  },
 ): void {
   const { to } = spec;
   p.within(p.on(to).lock('deploy'), (p) => {
@@ -101,7 +115,7 @@ export function rollbackRelease(
     const found = p.on(to).probe(device.known, { release });
     p.require(found.present, text`release ${release} is not on ${to}; "status" lists what is`);
     p.require(found.confirmed, text`release ${release} was never confirmed healthy on ${to}; "status" lists what was`);
-    p.when(and(equals(current, release), intact), same, (p) => {
+    const back = (p: Recorder): void => {
       const patience = { ...PATIENCE, ...spec.patience };
       const sw: Switch = { to, release, from: base, running, withdraw: current, patience };
       p.on(to).probe(device.unitsDiff, { release });
@@ -110,7 +124,10 @@ export function rollbackRelease(
         point(p, sw);
         p.each(found.services, (p, name) => start(p, sw, name));
       });
-    });
+    };
+    const about = { device: to, release, ...(spec.system && { system: spec.system.name }) };
+    const told = toldTo({ to: spec.notify, text: text`rollback to ${release} on ${to}`, ...about }, back);
+    p.when(and(equals(current, release), intact), same, told);
   });
 }
 

@@ -8,7 +8,14 @@ import { explainFailure } from './explain.ts';
 const MARKS = { certain: ' ', conditional: '?', repeated: '*' } as const;
 
 /** Words for effects that people should not overlook. */
-const STYLE = { reads: 'dim', derives: 'dim', changes: 'yellow', collects: 'yellow', irreversible: 'red' } as const;
+const STYLE = {
+  reads: 'dim',
+  derives: 'dim',
+  changes: 'yellow',
+  collects: 'yellow',
+  tells: 'dim',
+  irreversible: 'red',
+} as const;
 
 /** The columns that effects take: `irreversible` is the longest. */
 const EFFECT_WIDTH = 12;

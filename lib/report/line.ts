@@ -35,8 +35,21 @@ const texts: { readonly [K in StepKind]: (args: StepArgs[K]) => string } = {
   remove: ({ path }) => `remove ${word(path)}`,
   restore: ({ path, saved }) => `put back ${word(path)} as ${saved} found it`,
   upload: ({ from, release }) => `upload ${word(from)} as release ${word(release)}`,
+  notify: ({ to, event, text, because }) =>
+    `tell ${channels(to)}${event === 'message' ? '' : ` of ${word(event)}`}: ${spelled(text)}${because === undefined ? '' : ` (${spelled(because)})`}`,
   service: ({ operation, name, spec }) => `${operation} service ${word(name)}${fields(spec)}`,
 };
+
+/** Channels by kind, with the secrets that say where they are; an optional one is told if those are set. */
+function channels(to: Json): string {
+  const all = to as readonly { readonly kind: string; readonly optional?: boolean }[];
+  return all
+    .map((one) => {
+      const secrets = [...new Set(secretsIn(one))].join(', ');
+      return `${one.kind} (${secrets}${one.optional === true ? ', if set' : ''})`;
+    })
+    .join(', ');
+}
 
 /** Where a command runs, and the names of its own variables. */
 function around({ cwd, env, stdin, okExits }: StepArgs['run'] | StepArgs['shell']): string {

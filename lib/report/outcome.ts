@@ -1,5 +1,6 @@
 import type { RunEvent, TaskOutcome } from '../model/event.ts';
 import type { Failure } from '../model/failure.ts';
+import type { Json } from '../model/json.ts';
 import type { Plan } from '../model/plan.ts';
 import type { StepId } from '../model/ref.ts';
 import { itemsIn } from '../model/step.ts';
@@ -31,7 +32,10 @@ export class Outcomes {
   readonly tasks = new Map<string, TaskState>();
   readonly notPutBack: { readonly id: StepId; readonly failure: Failure }[] = [];
   readonly undone: string[] = [];
+  /** What did not get through to somebody who was to be told: `slack: it answered 500`. */
+  readonly untold = new Set<string>();
   readonly #taskOf = new Map<StepId, string>();
+  readonly #telling = new Set<StepId>();
   readonly #lines = new Lines();
   readonly #color: boolean;
   finished: Extract<RunEvent, { readonly type: 'run-finished' }> | null = null;
@@ -56,6 +60,7 @@ export class Outcomes {
         return [];
       case 'step-started': {
         this.#taskOf.set(event.id, event.task);
+        if (event.effect === 'tells') this.#telling.add(event.id);
         const task = this.tasks.get(event.task);
         if (task) [task.doing, task.tail.length] = [event.line, 0];
         return [];
@@ -64,6 +69,7 @@ export class Outcomes {
         return this.#output(event.id, this.#lines.add(`${event.stream} ${event.id}`, event.text));
       case 'step-finished':
       case 'step-failed':
+        if (event.type === 'step-finished') this.#told(event.id, event.value);
         return this.#output(
           event.id,
           ['stdout', 'stderr'].flatMap((stream) => this.#lines.end(`${stream} ${event.id}`)),
@@ -95,6 +101,12 @@ export class Outcomes {
   /** The task that a step stands in. */
   taskOf(id: StepId): string {
     return this.#taskOf.get(id) ?? id.slice(0, Math.max(0, id.lastIndexOf('/')));
+  }
+
+  #told(id: StepId, value: Json): void {
+    if (!this.#telling.has(id)) return;
+    const { unsent } = value as { readonly unsent: readonly { readonly channel: string; readonly why: string }[] };
+    for (const { channel, why } of unsent) this.untold.add(`${channel}: ${why}`);
   }
 
   #output(id: StepId, raw: readonly string[]): readonly string[] {
@@ -131,6 +143,7 @@ export function epilogue(
     ...(outcomes.undone.length > 0 && outcomes.notPutBack.length === 0
       ? [`put back: ${String(outcomes.undone.length)} step${outcomes.undone.length === 1 ? '' : 's'}`]
       : []),
+    ...[...outcomes.untold].map((what) => `${paint('yellow', 'not everybody was told:')} ${what}`),
     summary(outcomes, plan, paint),
   ];
 }

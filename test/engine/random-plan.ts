@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { makePlan } from '../../lib/engine/graph.ts';
+import { webhook } from '../../lib/model/channel.ts';
 import { deviceName } from '../../lib/model/param.ts';
 import type { Plan } from '../../lib/model/plan.ts';
-import { Ref } from '../../lib/model/ref.ts';
+import { Ref, secret } from '../../lib/model/ref.ts';
 import type { Recorder } from '../../lib/model/recorder.ts';
 import { task, type Task } from '../../lib/model/task.ts';
 import { hash } from './rig.ts';
@@ -21,6 +22,7 @@ export type Move =
     }
   | { readonly move: 'each'; readonly items: readonly string[]; readonly body: readonly Move[] }
   | { readonly move: 'guard'; readonly body: readonly Move[]; readonly recover: readonly Move[] }
+  | { readonly move: 'told'; readonly body: readonly Move[] }
   | { readonly move: 'within'; readonly body: readonly Move[] }
   | { readonly move: 'parallel'; readonly left: readonly Move[]; readonly right: readonly Move[] };
 
@@ -56,6 +58,7 @@ export function moves(kinds: Kinds = ALL): fc.Arbitrary<readonly Move[]> {
         body: tie('body'),
       }),
       fc.record({ move: fc.constant('guard' as const), body: tie('body'), recover: tie('body') }),
+      fc.record({ move: fc.constant('told' as const), body: tie('body') }),
       fc.record({ move: fc.constant('within' as const), body: tie('body') }),
       ...(kinds.parallel
         ? [fc.record({ move: fc.constant('parallel' as const), left: tie('body'), right: tie('body') })]
@@ -115,6 +118,11 @@ function recordOne(p: Recorder, move: Move, context: Context): void {
         (p) => record(p, move.body, inner),
         (p) => record(p, move.recover, inner),
       );
+    case 'told': {
+      if (!context.spine) return record(p, move.body, context);
+      const notice = { to: webhook({ url: secret('URL') }), text: 'a part of it' };
+      return void p.notifying(notice, (p) => record(p, move.body, context));
+    }
     case 'within':
       return void p.within(p.on(deviceName('board')).lock(lock()), (p) => record(p, move.body, context));
     case 'parallel':

@@ -20,6 +20,8 @@ export const world = {
 export class World {
   readonly files = new Map<Place, Map<string, string>>();
   readonly saved = new Map<string, string | null>();
+  /** Events that somebody was told, in order. */
+  readonly told: string[] = [];
   readonly asked = new Map<string, number>();
 
   at(place: Place): Map<string, string> {
@@ -115,6 +117,9 @@ export class Life implements LivePerformer {
         this.#world.put(step.place, path, value);
         return null;
       }
+      case 'notify':
+        this.#world.told.push(textOf(step.args.event));
+        return null;
       default:
         throw new Error(`this world knows no ${step.kind}`);
     }
@@ -168,6 +173,8 @@ function innerBlocks(item: Item): readonly Block[] {
       return [item.body, item.recover];
     case 'parallel':
       return Object.values(item.branches);
+    case 'notifying':
+      return [item.start, item.body, item.success, item.failure];
     case 'each':
     case 'within':
     case 'wait':

@@ -1,8 +1,9 @@
 /** Mistakes that do not compile: `tsc` fails on a line below that is no error. Nothing here is run. */
+import { slack, telegram } from '../../lib/model/channel.ts';
 import { choice, device, deviceName, number, string } from '../../lib/model/param.ts';
 import type { Recorder } from '../../lib/model/recorder.ts';
 import type { Operation } from '../../lib/model/site.ts';
-import type { Ref } from '../../lib/model/ref.ts';
+import { secret, type Ref } from '../../lib/model/ref.ts';
 import { s } from '../../lib/model/schema.ts';
 import { task } from '../../lib/model/task.ts';
 
@@ -137,3 +138,12 @@ same<typeof each, Ref<readonly { readonly item: string }[]>>();
 p.when(ref, () => null);
 // @ts-expect-error only a list can be gone through
 p.each(ref, () => null);
+
+/** Channels. */
+p.notify({ to: slack({ webhook: secret('HOOK') }), text: ref });
+// @ts-expect-error an address that anybody who has it can use is a secret
+slack({ webhook: 'https://hooks.example/T/B/x' });
+// @ts-expect-error a chat belongs to it
+telegram({ token: secret('TOKEN') });
+const told = p.notifying({ to: [], text: 'it' }, () => ref);
+same<typeof told, Ref<string>>();

@@ -3,9 +3,11 @@
 import json
 import sys
 
+from platform_backend.acceptance import acceptance
 from platform_backend.environment import read_environment
 from platform_backend.migration_state import applied_in, graph, pending_in
 from platform_backend.migration_state import schema_head as head
+from platform_backend.older_code import note_all
 
 from .preparation import prepare_django
 
@@ -36,9 +38,20 @@ def schema_head(arguments) -> int:
     return 0
 
 
+def schema_accepts(_arguments) -> int:
+    """One line of JSON: whether this release can run on the database as it is; 1 if it cannot."""
+    env = prepare_django(log_stream=sys.stderr)
+    verdict = acceptance(env.database, APPS)
+    print(json.dumps(verdict))
+    return 0 if verdict["accepts"] else 1
+
+
 def _apply(target: list[str]) -> None:
     from django.core.management import call_command
+    from django.db import connection, transaction
 
+    with transaction.atomic():  # before, so that no migration is ever applied without its note
+        note_all(connection, graph())
     call_command("migrate", *target, verbosity=0, interactive=False)
 
 

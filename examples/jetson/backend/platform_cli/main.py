@@ -70,6 +70,12 @@ def _add_database(commands) -> None:
     mode.add_argument("--check", action="store_true", help="only tell whether something is pending")
     mode.add_argument("--plan", action="store_true", help="only show what would be done")
     mode.add_argument("--to", nargs=2, metavar=("APP", "NAME"), help="go forwards or backwards")
+    _add(
+        commands,
+        "schema-accepts",
+        "database:schema_accepts",
+        "Print whether this release can run on the database as it is.",
+    )
     _add(commands, "schema-head", "database:schema_head", "Print each app's last migration.")
 
 

@@ -79,10 +79,12 @@ class Rig:
             **changes,
         }
 
-    def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
-        """Runs a command to its end."""
+    def run(
+        self, *arguments: str, entry: Path = RUN, **changes: str
+    ) -> subprocess.CompletedProcess:
+        """Runs a command to its end, of another release if told."""
         return subprocess.run(
-            [sys.executable, str(RUN), *arguments],
+            [sys.executable, str(entry), *arguments],
             env=self.environment(**changes),
             capture_output=True,
             text=True,

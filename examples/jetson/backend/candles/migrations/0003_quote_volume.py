@@ -11,6 +11,7 @@ def fill(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [("candles", "0002_interval_and_index")]
+    older_code_runs = True  # it neither reads nor writes the new column
     operations = [
         migrations.AddField(
             "Candle",
