@@ -130,10 +130,12 @@ describe.skipIf(missingTools !== null)(`what only OpenSSH can do${needs}`, () =>
     const resolved = await resolveEndpoint(board(), BARE);
     if (!resolved.ok) throw new Error('not resolved');
     const limits = { ...LIMITS, ...QUICK };
-    const folders = (): string[] => readdirSync(tmpdir()).filter((name) => /^slipway-[A-Za-z0-9]{6}$/.test(name));
-    const before = folders();
+    const temporary = mkdtempSync(join(home, 't-'));
+    process.env['TMPDIR'] = temporary;
     const connected = await connectWithOpenSsh(resolved.endpoint, BARE, limits, new AbortController().signal);
+    delete process.env['TMPDIR'];
     if (!connected.ok) throw new Error(JSON.stringify(connected.failure));
+    expect(readdirSync(temporary)).toHaveLength(1);
     const { connection } = connected;
     const run = async (command: string): Promise<number | null> => {
       const opened = await connection.exec(command);
@@ -146,7 +148,7 @@ describe.skipIf(missingTools !== null)(`what only OpenSSH can do${needs}`, () =>
     expect(await run('exit 0')).toBeNull();
     expect(inner?.sessions()).toEqual([]);
     await connection.close();
-    expect(folders()).toEqual(before);
+    expect(readdirSync(temporary)).toEqual([]);
   });
 });
 
