@@ -25,8 +25,8 @@ export const missingTools = SSHD === undefined ? 'sshd (apt-get install openssh-
 export const transports = [{ transport: 'ssh2' }, { transport: 'ssh' }] as const;
 
 export interface SshdOptions {
-  /** Further lines of sshd_config. */
-  readonly config?: readonly string[];
+  /** Further lines of sshd_config; a function of the folder is called once the keys are there. */
+  readonly config?: readonly string[] | ((folder: string) => readonly string[]);
   readonly hostKeyTypes?: readonly ('ed25519' | 'ecdsa' | 'rsa')[];
   readonly name?: string;
   readonly transport?: Transport;
@@ -62,7 +62,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true });
   const port = await freePort();
   const config = join(folder, 'sshd_config');
-  writeFileSync(config, `${configLines(folder, port, types, options.config ?? []).join('\n')}\n`);
+  const more = typeof options.config === 'function' ? options.config(folder) : (options.config ?? []);
+  writeFileSync(config, `${configLines(folder, port, types, more).join('\n')}\n`);
   const server = spawn(SSHD, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   server.stderr.on('data', (text: Buffer) => (log = (log + text.toString()).slice(-20_000)));
