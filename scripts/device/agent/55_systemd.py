@@ -125,11 +125,12 @@ class SystemdTable(Table):
         if self.environments.get(pid, {}).get('RELEASE_ID') != release:
             return '%s: process %s does not have this release in its environment' % (service['name'], pid)
         try:
-            if os.path.samefile('/proc/%d/cwd' % pid, tree_of(self.session, release)):
-                return None
+            here = os.path.samefile('/proc/%d/cwd' % pid, tree_of(self.session, release))
+        except PermissionError:  # where root itself may not look, in some containers, the pointer says where it started
+            here = os.readlink(self.session.root.at('live', service['name'])) == os.path.join('..', 'releases', release)
         except OSError:
-            pass
-        return '%s: process %d does not work in the release' % (service['name'], pid)
+            here = False
+        return None if here else '%s: process %d does not work in the release' % (service['name'], pid)
 
 
 def boot_mark():
@@ -464,7 +465,7 @@ class Systemd:
         """A command in a unit of its own, which ends with it, and with the unit of this agent."""
         site = self.site(system)
         unit = unit_of(site.system, 'run-%d-%d' % (os.getpid(), self.session.spawned))
-        pairs = sandbox(site, [], port) + list(more)
+        pairs = sandbox(site, {}, port) + list(more)
         agent = own_unit()
         # At boot this agent's own unit is not up before all is done: what comes after it would be waited for for ever.
         if agent is not None and not self.session.booting:
