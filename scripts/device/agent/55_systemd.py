@@ -473,6 +473,8 @@ class Systemd:
         wanted = {name: value for name, value in env.items() if name not in ('PATH', 'HOME')}
         program = [unit_path(site, argv[0], '')] if '/' not in argv[0] else [os.path.join(tree, argv[0])]
         command = ['systemd-run', '--pipe', '--wait', '--quiet', '--collect', '--unit=' + unit, '--working-directory=' + tree]
+        # One of its own, since what systemd takes from a command has its line ends in it.
+        command += ['--description=A command of %s' % site.system]
         command += ['--property=%s=%s' % pair for pair in pairs] + ['--setenv=%s=%s' % pair for pair in sorted(wanted.items())]
         command += ['--'] + program + [part.replace('$', '$$') for part in argv[1:]]
         plain = {'PATH': DEFAULT_PATH, 'LANG': 'C.UTF-8'}
@@ -496,7 +498,7 @@ class Systemd:
         tool(['systemctl', 'stop', unit + '.timer'])
         tool(['systemctl', 'reset-failed', unit + '.service'])
         demand([
-            'systemd-run', '--quiet', '--collect', '--unit=' + unit, '--on-active=%dms' % (lease_s * 1000),
+            'systemd-run', '--quiet', '--collect', '--unit=' + unit, '--description=' + KEEPER, '--on-active=%dms' % (lease_s * 1000),
             '--timer-property=AccuracySec=100ms', '--timer-property=RemainAfterElapse=no', '--working-directory=' + root.path,
             '--property=StandardOutput=append:' + log, '--property=StandardError=append:' + log,
             '--property=Restart=on-failure', '--property=RestartSec=1', '--',
@@ -573,7 +575,6 @@ class Systemd:
             return
         if account.pw_gecos == USER_COMMENT and not any(says_user(os.path.join(UNIT_FOLDER, unit)) for unit in others):
             demand(['userdel', SERVICE_USER])
-
 
     def remove_boot(self):
         """The unit that runs at boot, whatever its system was called."""
