@@ -71,7 +71,9 @@ test.skipIf(missing('systemd-analyze') !== '')(
     for (const text of texts) {
       const path = join(folder(), 'slipway-demo-x.service');
       writeFileSync(path, text);
-      const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', path], { encoding: 'utf8' });
+      const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', path], {
+        encoding: 'utf8',
+      });
       const ours = stderr.split('\n').filter((line) => line.includes('slipway-demo-'));
       expect([status, stdout, ours]).toEqual([0, '', []]);
     }
@@ -104,7 +106,13 @@ test.skipIf(missing('nginx') !== '')(`nginx finds no fault with a configuration$
     mkdirSync(runtime);
     if ('uid' in user) execFileSync('chown', ['-R', '65534:65534', at]);
     writeFileSync(join(at, 'nginx.conf'), conf(given, runtime, at));
-    const { status, stderr } = spawnSync('nginx', ['-t', '-q', '-c', join(at, 'nginx.conf')], { encoding: 'utf8', ...user });
-    expect([status, stderr.split('\n').filter((line) => line !== '' && !line.includes('/var/log/nginx/'))]).toEqual([0, []]);
+    const { status, stderr } = spawnSync('nginx', ['-t', '-q', '-c', join(at, 'nginx.conf')], {
+      encoding: 'utf8',
+      ...user,
+    });
+    expect([status, stderr.split('\n').filter((line) => line !== '' && !line.includes('/var/log/nginx/'))]).toEqual([
+      0,
+      [],
+    ]);
   }
 });
