@@ -32,8 +32,9 @@ export interface Service {
   readonly graceMs?: number;
   /** It tells systemd that it is ready, and then at least this often that it is well (`sd_notify`), or it is restarted. */
   readonly watchdog?: { readonly everyMs: number };
-  /** Devices below `/dev` that it uses, under systemd; no others are there. */
+  /** Devices below `/dev` that it uses, under systemd, and the groups that may use them; no others are there. */
   readonly devices?: readonly string[];
+  readonly groups?: readonly string[];
   /** What an error looks like in a line of its log (a Python regular expression): more than before, and a release is not confirmed. */
   readonly errors?: string;
 }

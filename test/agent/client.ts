@@ -99,6 +99,8 @@ interface Values {
     readonly services: readonly string[];
   };
   readonly 'release.collect': { readonly removed: readonly string[] };
+  readonly 'release.gate': { readonly detail: string };
+  readonly 'units.diff': { readonly diff: string };
   readonly 'secrets.same': { readonly same: boolean };
   readonly 'data.copy': { readonly copy: string | null; readonly bytes: number };
 }
@@ -133,6 +135,8 @@ export interface Header {
   readonly run?: string;
   readonly publicPort?: number | null;
   readonly rehearsal?: boolean;
+  readonly supervisor?: 'plain' | 'systemd';
+  readonly login?: string;
   readonly sha256?: string;
   /** Python that runs before the agent's own source. */
   readonly before?: string;
@@ -141,7 +145,7 @@ export interface Header {
   readonly client?: string;
 }
 
-/** One session with an agent that runs as a local process. */
+/** One session with an agent that runs as a local process, or behind the command that reaches another machine. */
 export class Agent {
   readonly child: ChildProcessWithoutNullStreams;
   readonly hello: Promise<Hello>;
@@ -156,10 +160,11 @@ export class Agent {
   constructor(
     root: string,
     { before = '', edit = (source) => source, ...header }: Header = {},
-    python = PYTHON,
+    command: readonly string[] = [PYTHON, '-c', BOOTSTRAP],
     env: NodeJS.ProcessEnv = process.env,
   ) {
-    this.child = spawn(python, ['-c', BOOTSTRAP], { stdio: ['pipe', 'pipe', 'pipe'], env });
+    const [program = '', ...args] = command;
+    this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env });
     this.hello = new Promise((resolve) => (this.#greet = resolve));
     this.exited = new Promise((resolve) => this.child.once('close', (code) => resolve(this.#end(code))));
     this.child.stdin.on('error', () => undefined);

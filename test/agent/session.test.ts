@@ -29,7 +29,7 @@ test('it greets with what it is and makes the root', async () => {
 test('~/ is the home folder', async () => {
   const device = new Device();
   const home = dirname(device.root);
-  const agent = new Agent('~/x y', {}, PYTHON, { ...process.env, HOME: home });
+  const agent = new Agent('~/x y', {}, [PYTHON, '-c', BOOTSTRAP], { ...process.env, HOME: home });
   expect((await agent.hello).root).toBe(`${home}/x y`);
   expect(await agent.close()).toBe(0);
 });

@@ -64,7 +64,7 @@ def unit_text(site, service, argv, env, port, more=()):
             ('Restart', 'on-failure'), ('RestartSec', RESTART_S), ('TimeoutStartSec', int(READY_S)),
             ('TimeoutStopSec', '%dms' % grace_ms), ('KillMode', 'mixed'), ('OOMPolicy', 'stop'),
             ('MemoryHigh', '%dK' % (memory_mb * KIB * MEMORY_HIGH_PERCENT // 100)), ('MemoryMax', '%dM' % memory_mb),
-        ] + sandbox(site, service.get('devices') or [], port) + list(more)),
+        ] + sandbox(site, service, port) + list(more)),
         ('Install', [('WantedBy', WANTED_BY)]),
         ('X-Slipway', [('Root', site.root), ('Service', name)]),
     ]
@@ -91,7 +91,7 @@ def boot_text(root, system, argv):
     return rendered(sections)
 
 
-def sandbox(site, devices, port):
+def sandbox(site, service, port):
     """What a program of a release may do: little, as nobody in particular, and write nothing but its data."""
     capability = 'CAP_NET_BIND_SERVICE' if port is not None and port < LOWEST_FREE_PORT else ''
     pairs = [
@@ -107,10 +107,11 @@ def sandbox(site, devices, port):
     ]
     if site.version >= 247:
         pairs.append(('ProtectProc', 'invisible'))
-    if not devices:
+    if service.get('groups'):
+        pairs.append(('SupplementaryGroups', ' '.join(service['groups'])))
+    if not service.get('devices'):
         return pairs + [('PrivateDevices', 'yes')]
-    # ProtectClock closes all devices that are not named, so these are named after it.
-    return pairs + [('DevicePolicy', 'closed')] + [('DeviceAllow', '%s rw' % unit_word(device)) for device in devices]
+    return pairs + [('DevicePolicy', 'closed')] + [('DeviceAllow', '%s rw' % unit_word(device)) for device in service['devices']]
 
 
 def sandbox_folders(site):

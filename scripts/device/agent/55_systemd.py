@@ -125,11 +125,12 @@ class SystemdTable(Table):
         if self.environments.get(pid, {}).get('RELEASE_ID') != release:
             return '%s: process %s does not have this release in its environment' % (service['name'], pid)
         try:
-            if os.path.samefile('/proc/%d/cwd' % pid, tree_of(self.session, release)):
-                return None
+            here = os.path.samefile('/proc/%d/cwd' % pid, tree_of(self.session, release))
+        except PermissionError:  # where root itself may not look, in some containers, the pointer says where it started
+            here = os.readlink(self.session.root.at('live', service['name'])) == os.path.join('..', 'releases', release)
         except OSError:
-            pass
-        return '%s: process %d does not work in the release' % (service['name'], pid)
+            here = False
+        return None if here else '%s: process %d does not work in the release' % (service['name'], pid)
 
 
 def boot_mark():
@@ -478,7 +479,7 @@ class Systemd:
         """A command in a unit of its own, which ends with it, and with the unit of this agent."""
         site = self.site(system)
         unit = unit_of(site.system, 'run-%d-%d' % (os.getpid(), self.session.spawned))
-        pairs = sandbox(site, [], port) + list(more)
+        pairs = sandbox(site, {}, port) + list(more)
         agent = own_unit()
         # At boot this agent's own unit is not up before all is done: what comes after it would be waited for for ever.
         if agent is not None and not self.session.booting:
@@ -486,6 +487,8 @@ class Systemd:
         wanted = {name: value for name, value in env.items() if name not in ('PATH', 'HOME')}
         program = [unit_path(site, argv[0], '')] if '/' not in argv[0] else [os.path.join(tree, argv[0])]
         command = ['systemd-run', '--pipe', '--wait', '--quiet', '--collect', '--unit=' + unit, '--working-directory=' + tree]
+        # One of its own, since what systemd takes from a command has its line ends in it.
+        command += ['--description=A command of %s' % site.system]
         command += ['--property=%s=%s' % pair for pair in pairs] + ['--setenv=%s=%s' % pair for pair in sorted(wanted.items())]
         command += ['--'] + program + [part.replace('$', '$$') for part in argv[1:]]
         plain = {'PATH': DEFAULT_PATH, 'LANG': 'C.UTF-8'}
@@ -509,7 +512,7 @@ class Systemd:
         tool(['systemctl', 'stop', unit + '.timer'])
         tool(['systemctl', 'reset-failed', unit + '.service'])
         demand([
-            'systemd-run', '--quiet', '--collect', '--unit=' + unit, '--on-active=%dms' % (lease_s * 1000),
+            'systemd-run', '--quiet', '--collect', '--unit=' + unit, '--description=' + KEEPER, '--on-active=%dms' % (lease_s * 1000),
             '--timer-property=AccuracySec=100ms', '--timer-property=RemainAfterElapse=no', '--working-directory=' + root.path,
             '--property=StandardOutput=append:' + log, '--property=StandardError=append:' + log,
             '--property=Restart=on-failure', '--property=RestartSec=1', '--',
@@ -586,7 +589,6 @@ class Systemd:
             return
         if account.pw_gecos == USER_COMMENT and not any(says_user(os.path.join(UNIT_FOLDER, unit)) for unit in others):
             demand(['userdel', SERVICE_USER])
-
 
     def remove_boot(self):
         """The unit that runs at boot, whatever its system was called."""
