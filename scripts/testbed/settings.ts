@@ -27,22 +27,3 @@ export interface BoardPorts {
   readonly ssh: number;
   readonly http: number;
 }
-
-/** The settings with which a project's device `NAME` is the board, as an account of its. */
-export function environmentOf(
-  device: string,
-  account: Account,
-  files: { readonly key: string; readonly knownHosts: string },
-  ports: BoardPorts,
-): { readonly [name: string]: string } {
-  const prefix = device.toUpperCase().replaceAll('-', '_');
-  return {
-    [`${prefix}_HOST`]: '127.0.0.1',
-    [`${prefix}_PORT`]: String(ports.ssh),
-    [`${prefix}_USER`]: account,
-    [`${prefix}_KEY`]: files.key,
-    [`${prefix}_KNOWN_HOSTS`]: files.knownHosts,
-    [`${prefix}_ROOT`]: account === 'root' ? '/srv/slipway' : `/srv/${account}`,
-    [`${prefix}_HTTP_PORT`]: String(ports.http),
-  };
-}
