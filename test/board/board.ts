@@ -36,6 +36,7 @@ export function targetOf(board: Board, account: Account = 'pilot', more: Partial
     root: board.rootOf(account),
     httpPort: board.ports.http,
     transport: 'ssh2',
+    sudo: null,
     reconnectMs: null,
     rehearsal: false,
     supervisor: null,

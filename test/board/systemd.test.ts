@@ -19,7 +19,7 @@ let address = '';
 const session = (header: Header = {}, root = ROOT, user: Account = 'root'): Agent =>
   new Agent(root, { run: 'demo', publicPort: HTTP, supervisor: 'systemd', login: user, ...header }, [
     ...sshArgv(demo, user),
-    bootstrapCommand(source, 'systemd'),
+    bootstrapCommand(source, 'systemd', []),
   ]);
 
 /** What a line of shell prints on the board. */
