@@ -25,10 +25,11 @@ class Api(http.server.BaseHTTPRequestHandler):
             body = {"argv": sys.argv[2:], "env": {k: v for k, v in os.environ.items() if k.startswith("ODD")}}
         if self.path == "/api/self":
             own = status()
-            places = [os.environ["DATA"] + "/x", os.environ["ROOT"] + "/x", "x", "/etc/x", "/root/x", "/home/x"]
+            data = os.environ["DATA"]
+            places = {"data": data + "/x", "root": data + "/../../x", "release": "x", "etc": "/etc/x", "home": "/home/x"}
             body = {
                 "uid": os.getuid(), "capabilities": own["CapEff"], "noNewPrivileges": own["NoNewPrivs"],
-                "seccomp": own["Seccomp"], "written": {place: tried(place) for place in places},
+                "seccomp": own["Seccomp"], "written": {name: tried(path) for name, path in places.items()},
                 "secrets": open(os.environ["SECRETS"]).read(), "folder": os.getcwd(),
                 "processes": len([name for name in os.listdir("/proc") if name.isdigit()]),
             }

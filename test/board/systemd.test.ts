@@ -8,16 +8,18 @@ import { board, BOARD_MS, boardMissing, sshArgv } from './board.ts';
 import { API, DOG } from './programs.ts';
 
 const source = loadAgent(new URL('../../scripts/device/', import.meta.url));
-/** Where login root's default root is: in a folder that services may not look into. */
-const ROOT = '/root/demo';
+/** Below the home folder of login root: services may not look into that. */
+const ROOT = '~/demo';
 const ODD = ['', ';', '100% $HOME ${X}', `"double" 'single'`, 'back\\slash', 'new\nline\ttab', 'grüße', '-n', '\u0007'];
 
 const HTTP = 80;
 let demo: Awaited<ReturnType<typeof board>>;
 let address = '';
+/** The root as the board names it. */
+let root = '';
 
-const session = (header: Header = {}, root = ROOT, user: Account = 'root'): Agent =>
-  new Agent(root, { run: 'demo', publicPort: HTTP, supervisor: 'systemd', login: user, ...header }, [
+const session = (header: Header = {}, at = ROOT, user: Account = 'root'): Agent =>
+  new Agent(at, { run: 'demo', publicPort: HTTP, supervisor: 'systemd', login: user, ...header }, [
     ...sshArgv(demo, user),
     bootstrapCommand(source, 'systemd', []),
   ]);
@@ -25,7 +27,7 @@ const session = (header: Header = {}, root = ROOT, user: Account = 'root'): Agen
 /** What a line of shell prints on the board. */
 const told = (line: string): Promise<string> => demo.must(['sh', '-c', line]);
 
-const paths = { DATA: { path: 'data' }, SECRETS: { path: 'secrets' }, ROOT };
+const paths = { DATA: { path: 'data' }, SECRETS: { path: 'secrets' } };
 const api = (more: object = {}) => ({
   name: 'api',
   argv: ['python3', 'api.py', { port: 'api' }, ...ODD],
@@ -95,6 +97,7 @@ describe.skipIf(boardMissing !== null)(
       address = await told('hostname -i');
       before = await left();
       agent = session();
+      root = (await agent.hello).root ?? '';
       await stage(agent, first);
       await agent.ok('write', { path: 'shared/secrets.env', content: 'KEY=hidden\n', mode: 0o600, step: 's' });
       await agent.ok('link', { path: 'current', target: `releases/${first.id}`, step: 'l' });
@@ -112,6 +115,16 @@ describe.skipIf(boardMissing !== null)(
       expect(diff).toContain('--- /dev/null\n+++ /etc/systemd/system/slipway-demo-api.service');
       expect(diff).toContain('‹port of api›');
       expect(await told('ls /etc/systemd/system')).not.toContain('slipway-');
+    });
+
+    test('a board without the web server that is declared is refused before anything changes', async () => {
+      const { services } = first.manifest.system as { services: object[] };
+      const room = { services, web, reservedMb: 0, bytes: 0, files: 0 };
+      expect(await agent.ok('device.room', room)).toMatchObject({ enough: true });
+      await told('mv /usr/sbin/nginx /usr/sbin/nginx.away');
+      const without = await agent.ok('device.room', room);
+      await told('mv /usr/sbin/nginx.away /usr/sbin/nginx');
+      expect(without).toMatchObject({ enough: false, short: 'nginx is not installed' });
     });
 
     test('a web server in front of a service: files, the rest handed on, and an upgrade', async () => {
@@ -151,17 +164,16 @@ describe.skipIf(boardMissing !== null)(
         noNewPrivileges: '1',
         seccomp: '2',
         secrets: 'KEY=hidden\n',
-        folder: `${ROOT}/releases/${first.id}`,
+        folder: `${root}/releases/${first.id}`,
         written: {
-          [`${ROOT}/shared/data/x`]: 'written',
-          '/etc/x': 'Read-only file system',
-          x: 'Read-only file system',
+          data: 'written',
+          root: 'Read-only file system',
+          release: 'Read-only file system',
+          etc: 'Read-only file system',
+          home: 'Read-only file system',
         },
       });
       expect(own).not.toMatchObject({ uid: 0 });
-      expect(
-        Object.values((own as unknown as { written: object }).written).filter((said) => said === 'written'),
-      ).toHaveLength(1);
       expect(own.processes).toBeLessThan(4);
       expect(await told('systemctl show -p MemoryMax --value slipway-demo-api')).toBe(String(64 * 1024 * 1024));
     });
@@ -172,7 +184,7 @@ describe.skipIf(boardMissing !== null)(
     });
 
     test('a service that fell silent is restarted, and that is no good release', async () => {
-      await told(`touch ${ROOT}/shared/data/silent`);
+      await told(`touch ${root}/shared/data/silent`);
       const restarts = (): Promise<string> => told('systemctl show -p NRestarts --value slipway-demo-dog');
       await until('the watchdog bit', async () => (await restarts()) === '1');
       expect(await agent.fails('release.gate', { release: first.id })).toMatchObject({
@@ -237,11 +249,41 @@ describe.skipIf(boardMissing !== null)(
       const id = await stage(other, release('other', [api()], {}));
       expect(await other.fails('service.start', { name: 'api', release: id })).toMatchObject({
         code: 'unit-taken',
-        detail: textWith(ROOT),
+        detail: textWith(root),
       });
       await other.ok('uninstall', { data: 'remove' });
       await other.close();
       await agent.ok('release.status');
+    });
+
+    test('a login with sudo: below its home, as itself, and what a plain supervisor left is taken over', async () => {
+      const packed = release('sudo', [api({ listens: 'private' })], { name: 'sudo' });
+      const as = (supervisor: 'plain' | 'systemd', sudo: string): Agent =>
+        new Agent('~/demo', { run: supervisor, supervisor, login: 'pilot' }, [
+          ...sshArgv(demo, 'pilot'),
+          `${sudo}${bootstrapCommand(source, supervisor)}`,
+        ]);
+      const plain = as('plain', '');
+      const id = await stage(plain, packed);
+      await plain.ok('write', { path: 'shared/secrets.env', content: '', mode: 0o600, step: 's' });
+      await plain.ok('service.start', { name: 'api', release: id });
+      await plain.close();
+      const ours = as('systemd', 'sudo -n ');
+      expect((await ours.hello).root).toBe('/home/pilot/demo');
+      expect((await ours.ok('release.status')).running).toEqual(['api']);
+      await ours.ok('stop-all');
+      await ours.ok('service.start', { name: 'api', release: id });
+      await ours.ok('release.gate', { release: id });
+      const user = await told('ps -o user= -p $(systemctl show -p MainPID --value slipway-sudo-api)');
+      const owners = await told(
+        'cd ~pilot/demo && stat -c "%U %n" state releases shared/data shared/secrets.env cache',
+      );
+      expect([user, owners.split('\n')]).toEqual([
+        'pilot',
+        ['root state', 'root releases', 'pilot shared/data', 'pilot shared/secrets.env', 'pilot cache'],
+      ]);
+      await ours.ok('uninstall', { data: 'remove' });
+      await ours.close();
     });
 
     test('after a boot the same services run, and those that were stopped do not', async () => {
