@@ -258,17 +258,17 @@ describe.skipIf(boardMissing !== null)(
 
     test('a login with sudo: below its home, as itself, and what a plain supervisor left is taken over', async () => {
       const packed = release('sudo', [api({ listens: 'private' })], { name: 'sudo' });
-      const as = (supervisor: 'plain' | 'systemd', sudo: string): Agent =>
+      const as = (supervisor: 'plain' | 'systemd', sudo: readonly string[]): Agent =>
         new Agent('~/demo', { run: supervisor, supervisor, login: 'pilot' }, [
           ...sshArgv(demo, 'pilot'),
-          `${sudo}${bootstrapCommand(source, supervisor)}`,
+          bootstrapCommand(source, supervisor, sudo),
         ]);
-      const plain = as('plain', '');
+      const plain = as('plain', []);
       const id = await stage(plain, packed);
       await plain.ok('write', { path: 'shared/secrets.env', content: '', mode: 0o600, step: 's' });
       await plain.ok('service.start', { name: 'api', release: id });
       await plain.close();
-      const ours = as('systemd', 'sudo -n ');
+      const ours = as('systemd', ['sudo', '-n']);
       expect((await ours.hello).root).toBe('/home/pilot/demo');
       expect((await ours.ok('release.status')).running).toEqual(['api']);
       await ours.ok('stop-all');
