@@ -1,10 +1,10 @@
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Board, type BoardId } from './testbed/board.ts';
 import { containerState } from './testbed/container.ts';
 import { ensureDaemon } from './testbed/daemon.ts';
 import { Problem } from './testbed/problem.ts';
 import { ACCOUNTS, DEFAULT_SIZE, type Account } from './testbed/settings.ts';
+import { STATE } from './testbed/state.ts';
 
 const USAGE = `npm run testbed -- VERB [options]: a board to try things on, a container that behaves as a machine
 
@@ -39,14 +39,16 @@ const { values, positionals } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const id: BoardId = { name: values.name, state: join(import.meta.dirname, '../.slipway/testbed') };
+const id: BoardId = { name: values.name, state: STATE };
+/** For people; standard output is what can be kept: `up >.env.jetson`. */
+const tell = (text: string): void => void process.stderr.write(`${text}\n`);
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const VERBS: { readonly [verb: string]: (() => Promise<number>) | undefined } = {
   up,
   status,
   exec,
-  down: onBoard((board) => board.down(), 'removed'),
+  down,
   reboot: onBoard((board) => board.reboot(values.hard ? 'power' : 'orderly'), 'rebooted'),
   cut: onBoard((board) => board.cut(), 'cut off'),
   mend: onBoard((board) => board.mend(), 'connected again'),
@@ -64,12 +66,19 @@ function onBoard(act: (board: Board) => Promise<void>, done: string): () => Prom
 }
 
 async function running(): Promise<Board> {
-  await ensureDaemon(id.state);
+  await ensureDaemon();
   return Board.open(id);
 }
 
+async function down(): Promise<number> {
+  await ensureDaemon();
+  await Board.remove(id);
+  say(`${id.name}: removed`);
+  return 0;
+}
+
 async function up(): Promise<number> {
-  if ((await ensureDaemon(id.state)) !== null) say(`started dockerd, which stays; its log: ${id.state}/dockerd.log`);
+  if ((await ensureDaemon()) !== null) tell(`started dockerd, which stays; its log: ${STATE}/dockerd.log`);
   const size = {
     memoryMb: count('memory-mb', values['memory-mb']),
     diskMb: count('disk-mb', values['disk-mb']),
@@ -78,12 +87,12 @@ async function up(): Promise<number> {
   const user = account() ?? 'pilot';
   const begun = performance.now();
   const board = await Board.up({ ...id, size });
-  const lines = Object.entries(board.environment(values.device, user)).map(([name, value]) => `${name}=${value}`);
-  say(
-    `${board.name} is up (${((performance.now() - begun) / 1000).toFixed(1)} s). Its lines for .env.${values.device}:\n`,
+  tell(
+    `${board.name} is up (${((performance.now() - begun) / 1000).toFixed(1)} s); the lines of .env.${values.device}:`,
   );
-  say(`${lines.join('\n')}\n`);
-  say(`ssh -p ${String(board.ports.ssh)} -i ${board.key} -o UserKnownHostsFile=${board.knownHosts} ${user}@127.0.0.1`);
+  for (const [name, value] of Object.entries(board.environment(values.device, user))) say(`${name}=${value}`);
+  const login = `-p ${String(board.ports.ssh)} -i ${board.key} -o UserKnownHostsFile=${board.knownHosts}`;
+  tell(`ssh ${login} ${user}@127.0.0.1`);
   return 0;
 }
 
@@ -118,9 +127,9 @@ async function exec(): Promise<number> {
 
 function account(): Account | undefined {
   const { user } = values;
-  if (user === undefined || user in ACCOUNTS) return user as Account | undefined;
-  const detail = `no account ${user}: there are ${Object.keys(ACCOUNTS).join(', ')}`;
-  throw new Problem({ reason: 'usage', detail });
+  const found = ACCOUNTS.find((account) => account === user);
+  if (user === undefined || found !== undefined) return found;
+  throw new Problem({ reason: 'usage', detail: `no account ${user}: there are ${ACCOUNTS.join(', ')}` });
 }
 
 function count(option: string, text: string): number {

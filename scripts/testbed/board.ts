@@ -1,15 +1,15 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as rest } from 'node:timers/promises';
+import { deviceVariable } from '../../lib/model/device.ts';
 import { containerState, createContainer, type ContainerState } from './container.ts';
 import { attachDisk, makeDisk, removeDisk } from './disk.ts';
 import { ensureImage } from './image.ts';
-import { makeHostKey, operatorKey } from './keys.ts';
+import { ensureOperatorKey, makeHostKey, operatorKey } from './keys.ts';
 import { freePorts } from './ports.ts';
 import { Problem } from './problem.ts';
 import { must, run, type Ended, type Running } from './run.ts';
-import { DEFAULT_SIZE, environmentOf, type Account, type BoardPorts, type BoardSize } from './settings.ts';
+import { untilUp } from './ready.ts';
+import { CLERKS_PASSWORD, DEFAULT_SIZE, type Account, type BoardPorts, type BoardSize } from './settings.ts';
 
 /** Which board, and where its testbed keeps keys and disks. */
 export interface BoardId {
@@ -35,9 +35,6 @@ interface Record {
   readonly size: BoardSize;
 }
 
-const UP_MS = 90_000;
-const POLL_MS = 50;
-const BANNER_MS = 1_000;
 /** Longer than systemd waits for a service that does not want to stop. */
 const STOP_S = 100;
 const CUT = '/etc/board/cut';
@@ -58,7 +55,7 @@ export class Board {
     this.name = name;
     this.ports = ports;
     this.size = size;
-    this.key = join(state, 'key');
+    this.key = operatorKey(state);
     this.#folder = join(state, name);
     this.knownHosts = join(this.#folder, 'known_hosts');
     this.#image = image;
@@ -70,15 +67,19 @@ export class Board {
     if (found !== null) {
       const board = Board.#read(id);
       if (!found.running) await board.#start();
-      await board.#wait('any');
+      await untilUp(board, 'any');
       return board;
     }
-    const image = await ensureImage(id.state);
+    const image = await ensureImage();
     const board = await Board.#make(id, image, { ...DEFAULT_SIZE, ...size }, owner);
     await board.#start();
-    await board.#wait('nothing failed');
+    await untilUp(board, 'nothing failed');
     await board.exec(['sh', '-c', 'for one in pilot clerk guest; do install -d -o $one -g $one /srv/$one; done']);
     return board;
+  }
+
+  static async exists(id: BoardId): Promise<boolean> {
+    return (await containerOf(id)) !== null;
   }
 
   /** The board of that name; `no-board` when there is none. */
@@ -93,7 +94,7 @@ export class Board {
 
   static async #make(id: BoardId, image: string, size: BoardSize, owner: string | null): Promise<Board> {
     const folder = join(id.state, id.name);
-    const key = await operatorKey(id.state);
+    await ensureOperatorKey(id.state);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const [ssh = 0, http = 0] = await freePorts(id.name, 2);
     const board = new Board(id, { image, ports: { ssh, http }, size });
@@ -102,15 +103,19 @@ export class Board {
     await makeHostKey(folder, id.name, ssh);
     await makeDisk(image, id.name, folder, size);
     writeFileSync(join(folder, 'board.json'), `${JSON.stringify({ image, ports: board.ports, size })}\n`);
-    await createContainer({ name: id.name, image, folder, key, ports: board.ports, size, owner });
+    await createContainer({ name: id.name, image, folder, key: board.key, ports: board.ports, size, owner });
     return board;
   }
 
-  /** Removes the board and its disk. */
-  async down(): Promise<void> {
-    await must(['docker', 'rm', '--force', '--volumes', this.name]);
-    await removeDisk(this.#image, this.name, this.#folder);
-    rmSync(this.#folder, { recursive: true, force: true });
+  /** Removes a board and its disk, whatever is left of its files; `no-board` when there is none. */
+  static async remove(id: BoardId): Promise<void> {
+    const found = await containerOf(id);
+    if (found === null) throw new Problem({ reason: 'no-board', name: id.name });
+    const folder = join(id.state, id.name);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    await must(['docker', 'rm', '--force', '--volumes', id.name]);
+    await removeDisk(found.image, id.name, folder);
+    rmSync(folder, { recursive: true, force: true });
   }
 
   /** Runs a command on the board, not over its network. */
@@ -137,7 +142,7 @@ export class Board {
 
   async on(): Promise<void> {
     await this.#start();
-    await this.#wait('any');
+    await untilUp(this, 'any');
   }
 
   /**
@@ -178,54 +183,37 @@ export class Board {
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
   }
 
+  /** A folder for a device's root on the board's own disk; each account's is its own. */
+  rootOf(account: Account): string {
+    return account === 'root' ? '/srv/slipway' : `/srv/${account}`;
+  }
+
   /** The settings of a project's device that is this board: the lines of `.env.DEVICE`. */
   environment(device = 'jetson', account: Account = 'pilot'): { readonly [name: string]: string } {
-    return environmentOf(device, account, this, this.ports);
+    const settings = {
+      HOST: '127.0.0.1',
+      PORT: String(this.ports.ssh),
+      USER: account,
+      KEY: this.key,
+      KNOWN_HOSTS: this.knownHosts,
+      ROOT: this.rootOf(account),
+      HTTP_PORT: String(this.ports.http),
+      ...(account === 'clerk' ? { SUDO_PASSWORD: CLERKS_PASSWORD } : {}),
+    };
+    return Object.fromEntries(
+      Object.entries(settings).map(([setting, value]) => [deviceVariable(device, setting), value]),
+    );
   }
 
   async #start(): Promise<void> {
     await attachDisk(this.#image, this.name, this.#folder);
     await must(['docker', 'start', this.name]);
   }
-
-  /** Until systemd has started all it has to, and sshd answers unless the cable is pulled. */
-  async #wait(enough: 'any' | 'nothing failed'): Promise<void> {
-    const deadline = performance.now() + UP_MS;
-    let state = '';
-    for (;;) {
-      const asked = await this.exec(['systemctl', 'is-system-running']);
-      state = asked.stdout.trim();
-      const failed = state === 'degraded' && enough === 'nothing failed';
-      if (failed || performance.now() > deadline || !(await containerRuns(this.name))) break;
-      const started = state === 'running' || state === 'degraded';
-      if (started && ((await this.isCut()) || (await greets(this.ports.ssh)))) return;
-      await rest(POLL_MS);
-    }
-    const units = await this.exec(['systemctl', '--failed', '--no-legend', '--plain']);
-    const said = (await run(['docker', 'logs', '--tail', '20', this.name])).stdout;
-    throw new Problem({ reason: 'not-up-in-time', name: this.name, state, failedUnits: units.stdout + said });
-  }
 }
-
-const containerRuns = async (name: string): Promise<boolean> => (await containerState(name))?.running ?? false;
 
 /** The container of that name; `board-of-another` when another testbed made it. */
 async function containerOf({ name, state }: BoardId): Promise<ContainerState | null> {
   const found = await containerState(name);
   if (found === null || found.folder === join(state, name)) return found;
   throw new Problem({ reason: 'board-of-another', name, folder: found.folder });
-}
-
-/** Whether an SSH server says who it is. */
-function greets(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    const end = (said: boolean): void => {
-      socket.destroy();
-      resolve(said);
-    };
-    socket.setTimeout(BANNER_MS, () => end(false));
-    socket.once('data', (text) => end(text.toString('latin1').startsWith('SSH-')));
-    socket.once('error', () => end(false)).once('close', () => end(false));
-  });
 }

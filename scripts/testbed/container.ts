@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { volumeOf } from './disk.ts';
 import { must, run } from './run.ts';
 import type { BoardPorts, BoardSize } from './settings.ts';
@@ -70,15 +70,23 @@ export async function containerState(name: string): Promise<ContainerState | nul
   };
 }
 
-/** Names of the boards, of all testbeds; with their owners' labels. */
-export async function allBoards(): Promise<readonly { readonly name: string; readonly owner: string }[]> {
-  const format = '{{.Names}} {{.Label "slipway.testbed.owner"}}';
+/** A board that docker knows, whichever testbed made it. */
+export interface ListedBoard {
+  readonly name: string;
+  /** Its testbed's folder. */
+  readonly state: string;
+  /** Who answers for it; '' for a person's board. */
+  readonly owner: string;
+}
+
+export async function allBoards(): Promise<readonly ListedBoard[]> {
+  const format = '{{.Names}}\t{{.Label "slipway.testbed"}}\t{{.Label "slipway.testbed.owner"}}';
   const listed = await must(['docker', 'ps', '--all', '--filter', 'label=slipway.testbed', '--format', format]);
   return listed
     .split('\n')
     .filter(Boolean)
     .map((line) => {
-      const [name = '', ...owner] = line.split(' ');
-      return { name, owner: owner.join(' ') };
+      const [name = '', folder = '', owner = ''] = line.split('\t');
+      return { name, state: dirname(folder), owner };
     });
 }

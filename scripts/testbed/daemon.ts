@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
+import { STATE } from './state.ts';
 import { Problem } from './problem.ts';
 import { isInstalled, run } from './run.ts';
 
@@ -27,7 +28,7 @@ export function missingPackages(): readonly string[] {
  * Sees to it that docker's daemon answers. As root it is started, and stays when this process ends; the pid of one that
  * was started here is returned, otherwise null. Fails with `not-linux`, `tools-missing` and `daemon-unreachable`.
  */
-export async function ensureDaemon(state: string): Promise<number | null> {
+export async function ensureDaemon(): Promise<number | null> {
   if (process.platform !== 'linux') throw new Problem({ reason: 'not-linux', platform: process.platform });
   const packages = missingPackages();
   if (packages.length > 0) throw new Problem({ reason: 'tools-missing', packages });
@@ -35,12 +36,12 @@ export async function ensureDaemon(state: string): Promise<number | null> {
   if (said === null) return null;
   if (process.getuid?.() !== 0 || process.env['DOCKER_HOST'] !== undefined)
     throw new Problem({ reason: 'daemon-unreachable', said });
-  return startDaemon(state);
+  return startDaemon();
 }
 
-async function startDaemon(state: string): Promise<number> {
-  mkdirSync(state, { recursive: true, mode: 0o700 });
-  const log = join(state, 'dockerd.log');
+async function startDaemon(): Promise<number> {
+  mkdirSync(STATE, { recursive: true, mode: 0o700 });
+  const log = join(STATE, 'dockerd.log');
   const file = openSync(log, 'w');
   const child = spawn('/usr/sbin/dockerd', [], { detached: true, stdio: ['ignore', file, file] });
   closeSync(file);

@@ -9,7 +9,6 @@ export interface DiskSize {
   readonly inodes: number | null;
 }
 
-const FILE = 'disk.ext4';
 /** Where disk devices are set up: docker's daemon's machine, by a container, so that nobody here has to be root. */
 const MAKER = [
   'docker run --rm --network none --entrypoint /bin/sh --cap-add SYS_ADMIN',
@@ -21,6 +20,8 @@ const MAKER = [
   .concat('b 7:* rmw', '--device-cgroup-rule', 'c 10:237 rmw', '--volume', '/dev:/dev');
 
 const MAKE = `truncate -s "$1"M "$2" && mkfs.ext4 -q -m 0 $3 "$2" && losetup --find --show "$2"`;
+/** Something else may be at the device since a restart of the machine; of a file that is gone losetup says `(deleted)`. */
+const DETACH = `losetup --noheadings --output BACK-FILE "$1" | grep -q "/$2\\( (deleted)\\)*$" && losetup -d "$1" || :`;
 const ATTACH = `[ -n "$(losetup --noheadings -j "$1")" ] || losetup "$2" "$1"`;
 
 /**
@@ -29,8 +30,8 @@ const ATTACH = `[ -n "$(losetup --noheadings -j "$1")" ] || losetup "$2" "$1"`;
  */
 export async function makeDisk(image: string, name: string, folder: string, size: DiskSize): Promise<void> {
   const inodes = size.inodes === null ? '' : `-N ${String(size.inodes)}`;
-  rmSync(join(folder, FILE), { force: true });
-  const device = await inMaker(image, folder, MAKE, [String(size.diskMb), `/disk/${FILE}`, inodes]);
+  rmSync(join(folder, fileOf(name)), { force: true });
+  const device = await inMaker(image, folder, MAKE, [String(size.diskMb), `/disk/${fileOf(name)}`, inodes]);
   await must([
     ...'docker volume create --driver local --opt type=ext4 --opt'.split(' '),
     `device=${device}`,
@@ -44,7 +45,7 @@ export async function makeDisk(image: string, name: string, folder: string, size
 export async function attachDisk(image: string, name: string, folder: string): Promise<void> {
   const device = await deviceOf(name);
   try {
-    await inMaker(image, folder, ATTACH, [`/disk/${FILE}`, device ?? '']);
+    await inMaker(image, folder, ATTACH, [`/disk/${fileOf(name)}`, device ?? '']);
   } catch {
     throw new Problem({ reason: 'disk-device-taken', name, device: device ?? 'no device' });
   }
@@ -55,16 +56,18 @@ export async function removeDisk(image: string, name: string, folder: string): P
   const device = await deviceOf(name);
   if (device !== null) {
     await must(['docker', 'volume', 'rm', volumeOf(name)]);
-    // Something else may be at the device since a restart of the machine.
-    await inMaker(image, folder, `losetup -j "$1" | grep -q "^$2:" && losetup -d "$2" || :`, [`/disk/${FILE}`, device]);
+    await inMaker(image, folder, DETACH, [device, fileOf(name)]);
   }
-  rmSync(join(folder, FILE), { force: true });
+  rmSync(join(folder, fileOf(name)), { force: true });
 }
 
 /** The docker volume of a board's disk. */
 export function volumeOf(name: string): string {
   return `${name}-srv`;
 }
+
+/** Named for the board: what losetup shows of a file that is gone is its name. */
+const fileOf = (name: string): string => `${name}.ext4`;
 
 async function deviceOf(name: string): Promise<string | null> {
   const { status, stdout } = await run(['docker', 'volume', 'inspect', '-f', '{{.Options.device}}', volumeOf(name)]);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Problem } from './problem.ts';
 import { must, run } from './run.ts';
+import { STATE } from './state.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const FILES = join(HERE, 'board');
@@ -18,23 +19,23 @@ const APT_SETTINGS = /^Acquire::(http|https|Check-|Retries)/;
  * The board's image, built unless it is there: its tag names the digest of its recipe. Under a lock, so that whoever
  * comes second waits for the first. Fails with `no-sources` and `image-not-built`.
  */
-export async function ensureImage(state: string): Promise<string> {
+export async function ensureImage(): Promise<string> {
   const suite = codename();
   const tag = `slipway-testbed:${digest(suite)}`;
   if ((await run(['docker', 'image', 'inspect', tag])).status === 0) return tag;
   const sources = sourcesOf(suite);
   if (sources.length === 0) throw new Problem({ reason: 'no-sources', suite });
-  mkdirSync(state, { recursive: true, mode: 0o700 });
+  mkdirSync(STATE, { recursive: true, mode: 0o700 });
   const scratch = scratchFolder();
   const archive = join(scratch, `slipway-testbed-${String(process.pid)}.tar`);
   const { status, stdout, stderr } = await run(
-    ['flock', join(state, 'image.lock'), 'sh', join(HERE, 'build.sh'), tag, archive].concat(
+    ['flock', join(STATE, 'image.lock'), 'sh', join(HERE, 'build.sh'), tag, archive].concat(
       bootstrap(suite, archive, sources, await aptSettings()),
     ),
     { env: { TMPDIR: scratch } },
   );
   if (status === 0) return tag;
-  const log = join(state, 'image.log');
+  const log = join(STATE, 'image.log');
   writeFileSync(log, stderr + stdout);
   const tail = stderr.trim().split('\n').slice(-TAIL_LINES).join('\n');
   throw new Problem({ reason: 'image-not-built', log, tail });

@@ -15,7 +15,7 @@ export type ProblemKind =
   | { readonly reason: 'board-is-down'; readonly name: string }
   | { readonly reason: 'board-of-another'; readonly name: string; readonly folder: string }
   | { readonly reason: 'disk-device-taken'; readonly name: string; readonly device: string }
-  | { readonly reason: 'not-up-in-time'; readonly name: string; readonly state: string; readonly failedUnits: string }
+  | { readonly reason: 'not-up-in-time'; readonly name: string; readonly state: string; readonly said: string }
   | { readonly reason: 'usage'; readonly detail: string };
 
 /** A failure that was foreseen: data, put into words by `explain`. */
@@ -48,8 +48,8 @@ const words: { readonly [R in ProblemKind['reason']]: (kind: Extract<ProblemKind
     `another folder's testbed has a board ${name}: ${folder}\n  choose another name: npm run testbed -- up --name ${name}-2`,
   'disk-device-taken': ({ name, device }) =>
     `the disk of ${name} was at ${device}, and something else is there now\n  make the board anew: npm run testbed -- down --name ${name}, then up`,
-  'not-up-in-time': ({ name, state, failedUnits }) =>
-    `the board ${name} did not come up: ${state}\n${indented(failedUnits)}\n  look at it: docker exec ${name} journalctl -b`,
+  'not-up-in-time': ({ name, state, said }) =>
+    `the board ${name} did not come up: ${state}\n${indented(said)}\n  look at it: docker exec ${name} journalctl -b`,
   usage: ({ detail }) => detail,
 };
 

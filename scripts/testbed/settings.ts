@@ -1,14 +1,9 @@
 import type { DiskSize } from './disk.ts';
 
-/** The accounts in the image, and what their sudo wants: nothing (they are root), no password, a password, or all in vain. */
-export const ACCOUNTS = {
-  root: 'root',
-  pilot: 'without-password',
-  clerk: 'with-password',
-  guest: 'none',
-} as const;
+/** The image's accounts: the second's sudo wants no password, the third's does, the last has none. */
+export const ACCOUNTS = ['root', 'pilot', 'clerk', 'guest'] as const;
 
-export type Account = keyof typeof ACCOUNTS;
+export type Account = (typeof ACCOUNTS)[number];
 
 /** The password that `clerk`'s sudo asks for. */
 export const CLERKS_PASSWORD = 'open sesame';
@@ -26,23 +21,4 @@ export const DEFAULT_SIZE: BoardSize = { memoryMb: 2048, diskMb: 1536, inodes: n
 export interface BoardPorts {
   readonly ssh: number;
   readonly http: number;
-}
-
-/** The settings with which a project's device `NAME` is the board, as an account of its. */
-export function environmentOf(
-  device: string,
-  account: Account,
-  files: { readonly key: string; readonly knownHosts: string },
-  ports: BoardPorts,
-): { readonly [name: string]: string } {
-  const prefix = device.toUpperCase().replaceAll('-', '_');
-  return {
-    [`${prefix}_HOST`]: '127.0.0.1',
-    [`${prefix}_PORT`]: String(ports.ssh),
-    [`${prefix}_USER`]: account,
-    [`${prefix}_KEY`]: files.key,
-    [`${prefix}_KNOWN_HOSTS`]: files.knownHosts,
-    [`${prefix}_ROOT`]: account === 'root' ? '/srv/slipway' : `/srv/${account}`,
-    [`${prefix}_HTTP_PORT`]: String(ports.http),
-  };
 }
