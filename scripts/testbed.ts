@@ -127,9 +127,9 @@ async function exec(): Promise<number> {
 
 function account(): Account | undefined {
   const { user } = values;
-  if (user === undefined || user in ACCOUNTS) return user as Account | undefined;
-  const detail = `no account ${user}: there are ${Object.keys(ACCOUNTS).join(', ')}`;
-  throw new Problem({ reason: 'usage', detail });
+  const found = ACCOUNTS.find((account) => account === user);
+  if (user === undefined || found !== undefined) return found;
+  throw new Problem({ reason: 'usage', detail: `no account ${user}: there are ${ACCOUNTS.join(', ')}` });
 }
 
 function count(option: string, text: string): number {

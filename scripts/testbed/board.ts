@@ -4,12 +4,12 @@ import { deviceVariable } from '../../lib/model/device.ts';
 import { containerState, createContainer, type ContainerState } from './container.ts';
 import { attachDisk, makeDisk, removeDisk } from './disk.ts';
 import { ensureImage } from './image.ts';
-import { makeHostKey, operatorKey } from './keys.ts';
+import { ensureOperatorKey, makeHostKey, operatorKey } from './keys.ts';
 import { freePorts } from './ports.ts';
 import { Problem } from './problem.ts';
 import { must, run, type Ended, type Running } from './run.ts';
 import { untilUp } from './ready.ts';
-import { DEFAULT_SIZE, type Account, type BoardPorts, type BoardSize } from './settings.ts';
+import { CLERKS_PASSWORD, DEFAULT_SIZE, type Account, type BoardPorts, type BoardSize } from './settings.ts';
 
 /** Which board, and where its testbed keeps keys and disks. */
 export interface BoardId {
@@ -55,7 +55,7 @@ export class Board {
     this.name = name;
     this.ports = ports;
     this.size = size;
-    this.key = join(state, 'key');
+    this.key = operatorKey(state);
     this.#folder = join(state, name);
     this.knownHosts = join(this.#folder, 'known_hosts');
     this.#image = image;
@@ -94,7 +94,7 @@ export class Board {
 
   static async #make(id: BoardId, image: string, size: BoardSize, owner: string | null): Promise<Board> {
     const folder = join(id.state, id.name);
-    const key = await operatorKey(id.state);
+    await ensureOperatorKey(id.state);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const [ssh = 0, http = 0] = await freePorts(id.name, 2);
     const board = new Board(id, { image, ports: { ssh, http }, size });
@@ -103,7 +103,7 @@ export class Board {
     await makeHostKey(folder, id.name, ssh);
     await makeDisk(image, id.name, folder, size);
     writeFileSync(join(folder, 'board.json'), `${JSON.stringify({ image, ports: board.ports, size })}\n`);
-    await createContainer({ name: id.name, image, folder, key, ports: board.ports, size, owner });
+    await createContainer({ name: id.name, image, folder, key: board.key, ports: board.ports, size, owner });
     return board;
   }
 
@@ -198,6 +198,7 @@ export class Board {
       KNOWN_HOSTS: this.knownHosts,
       ROOT: this.rootOf(account),
       HTTP_PORT: String(this.ports.http),
+      ...(account === 'clerk' ? { SUDO_PASSWORD: CLERKS_PASSWORD } : {}),
     };
     return Object.fromEntries(
       Object.entries(settings).map(([setting, value]) => [deviceVariable(device, setting), value]),

@@ -1,13 +1,23 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must } from './run.ts';
 
-/** The operator's key to all boards of a testbed, made unless it is there; the path of its private half. */
-export async function operatorKey(state: string): Promise<string> {
+/** The operator's private key to all boards of a testbed; its public half has `.pub` behind it. */
+export const operatorKey = (state: string): string => join(state, 'operator', 'key');
+
+/** Makes the operator's key unless it is there. */
+export async function ensureOperatorKey(state: string): Promise<void> {
+  if (existsSync(operatorKey(state))) return;
   mkdirSync(state, { recursive: true, mode: 0o700 });
-  const key = join(state, 'key');
-  if (!existsSync(key)) await makeKey(key, 'slipway-testbed');
-  return key;
+  const fresh = mkdtempSync(join(state, 'operator-'));
+  await makeKey(join(fresh, 'key'), 'slipway-testbed');
+  try {
+    // Both halves at once: another board may be coming up beside this one.
+    renameSync(fresh, join(state, 'operator'));
+  } catch (error) {
+    if (!existsSync(operatorKey(state))) throw error;
+    rmSync(fresh, { recursive: true });
+  }
 }
 
 /** Gives a board a host key of its own, and the operator a known_hosts file with nothing else in it. */

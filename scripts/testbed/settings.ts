@@ -1,14 +1,9 @@
 import type { DiskSize } from './disk.ts';
 
-/** The accounts in the image, and what their sudo wants: nothing (they are root), no password, a password, or all in vain. */
-export const ACCOUNTS = {
-  root: 'root',
-  pilot: 'without-password',
-  clerk: 'with-password',
-  guest: 'none',
-} as const;
+/** The image's accounts: the second's sudo wants no password, the third's does, the last has none. */
+export const ACCOUNTS = ['root', 'pilot', 'clerk', 'guest'] as const;
 
-export type Account = keyof typeof ACCOUNTS;
+export type Account = (typeof ACCOUNTS)[number];
 
 /** The password that `clerk`'s sudo asks for. */
 export const CLERKS_PASSWORD = 'open sesame';

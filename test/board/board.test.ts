@@ -7,6 +7,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { s } from '../../lib/model/schema.ts';
 import type { Board } from '../../scripts/testbed/board.ts';
+import { ACCOUNTS, CLERKS_PASSWORD } from '../../scripts/testbed/settings.ts';
 import { packedTree } from '../device/packed.ts';
 import { until } from '../device/poll.ts';
 import { performerFor, performing, rigEnded, stepOf, valueIn } from '../device/rig.ts';
@@ -46,10 +47,10 @@ describe.skipIf(boardMissing !== null)(`the stand-in board${boardMissing === nul
 
   test('accounts: who may become root, and how', async () => {
     const whoami = await Promise.all(
-      (['root', 'pilot', 'clerk', 'guest'] as const).map(async (account) => [
+      ACCOUNTS.map(async (account) => [
         (await login(main, account, 'whoami')).stdout,
         (await login(main, account, 'sudo -n whoami')).stdout,
-        (await login(main, account, 'sudo -S whoami', 'open sesame\n')).stdout,
+        (await login(main, account, 'sudo -S whoami', `${CLERKS_PASSWORD}\n`)).stdout,
       ]),
     );
     expect(whoami).toEqual([
