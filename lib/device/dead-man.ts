@@ -43,7 +43,7 @@ export async function enterDeadMan(
   }
   const stopBeats = performing.undoing ? (): void => undefined : link.beat(leaseMs / BEATS_PER_LEASE);
   const settle = async (walked: boolean): Promise<Settled> => {
-    const settled = await settleSwitch(link, target.name, limits, walked);
+    const settled = await settleSwitch(link, target, limits, walked);
     stopBeats();
     return settled;
   };
@@ -66,10 +66,11 @@ export function changeOf(
   return { ok: true, change: { id, undone, undo: steps } };
 }
 
-async function settleSwitch(link: Link, place: string, limits: Limits, walked: boolean): Promise<Settled> {
-  const found = await outcomeOf(link, place, limits, walked ? 'switch.outcome' : 'switch.take-back');
+async function settleSwitch(link: Link, target: DeviceTarget, limits: Limits, walked: boolean): Promise<Settled> {
+  const place = target.name;
+  const found = await outcomeOf(link, target, limits, walked ? 'switch.outcome' : 'switch.take-back');
   // A body that confirmed nothing has not switched.
-  if (walked && found.ok && found.state === 'armed') return settleSwitch(link, place, limits, false);
+  if (walked && found.ok && found.state === 'armed') return settleSwitch(link, target, limits, false);
   if (!found.ok) return found;
   const { state, why, change, failure } = found;
   if (state === 'stuck')
@@ -84,11 +85,11 @@ type Outcome = Infer<typeof outcomeSchema>;
 /** Asks on the session while there is one; otherwise without its locks, which the device itself may hold by now. */
 async function outcomeOf(
   link: Link,
-  place: string,
+  { name: place, reconnectMs }: DeviceTarget,
   limits: Limits,
   op: string,
 ): Promise<({ readonly ok: true } & Outcome) | { readonly ok: false; readonly failure: Failure }> {
-  const deadline = performance.now() + limits.relockMs;
+  const deadline = performance.now() + (reconnectMs ?? limits.reconnectMs);
   for (;;) {
     const request = plainRequest(op, {}, limits.operationMs);
     const answer: Answer = link.lost ? await link.fresh(request) : await link.request(request, 'undoing');
