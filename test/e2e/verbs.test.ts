@@ -133,7 +133,7 @@ describe('with a release', () => {
         disk: { totalBytes: number, freeBytes: number, freeInodes: number },
         temperature: null,
         lock: null,
-        switch: null,
+        switch: expect.objectContaining({ state: 'confirmed', release: current, deadline: null }) as object,
       },
     ]);
     const shown = await project.run(['status']);

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { auditLines } from '../../lib/report/audit.ts';
 import { statusLines } from '../../lib/report/status.ts';
 
+const SWITCH = { run: 'r-1', client: 'ann@laptop', release: 'bbbb', why: '', failure: null, deadline: null };
+
 test('a device under work: who holds the lock, and by when the switch is put back', () => {
   const lines = statusLines({
     name: 'jetson',
@@ -19,7 +21,7 @@ test('a device under work: who holds the lock, and by when the switch is put bac
     disk: { totalBytes: 2 ** 34, freeBytes: 2 ** 33, freeInodes: 1000 },
     temperature: { celsius: 61.5, zone: 'cpu-thermal' },
     lock: { run: 'r-1', client: 'ann@laptop', since: '2026-01-01T00:00:00Z' },
-    switch: { state: 'armed', run: 'r-1', deadline: '2026-01-01T00:01:00Z' },
+    switch: { ...SWITCH, state: 'armed', deadline: '2026-01-01T00:01:00Z' },
   });
   expect(lines).toEqual([
     'jetson: release bbbb at http://jetson:8080/',
@@ -31,8 +33,31 @@ test('a device under work: who holds the lock, and by when the switch is put bac
     '  release aaaa  confirmed',
     '  release bbbb  staged (current)',
     '  locked by run r-1 of ann@laptop, since 2026-01-01T00:00:00Z',
-    '  switch  armed by run r-1: put back unless confirmed by 2026-01-01T00:01:00Z',
+    '  switch  to release bbbb by run r-1 of ann@laptop is armed: put back unless confirmed, or heard of, by 2026-01-01T00:01:00Z',
   ]);
+});
+
+test.each([
+  [{ state: 'confirmed' }, []],
+  [{ state: 'taken-back', why: 'silent for too long' }, ['was put back: silent for too long']],
+  [{ state: 'taking-back', why: 'a reboot' }, ['is being put back: a reboot']],
+  [
+    { state: 'stuck', why: 'x', failure: { reason: 'timed-out' } },
+    ['could not be put back (x): {"reason":"timed-out"}'],
+  ],
+])('what became of the last switch: %j', (found, told) => {
+  const device = {
+    name: 'a',
+    url: null,
+    current: null,
+    releases: [],
+    services: [],
+    memory: null,
+    disk: null,
+    temperature: null,
+  };
+  const lines = statusLines({ ...device, lock: null, switch: { ...SWITCH, ...found } });
+  expect(lines.slice(1)).toEqual(told.map((words) => `  switch  to release bbbb by run r-1 of ann@laptop ${words}`));
 });
 
 test('a run of somebody else cannot steer the terminal', () => {
