@@ -18,7 +18,7 @@ export interface DeviceStatus {
   }[];
   /** Who holds the deploy lock, as the holder wrote it. */
   readonly lock?: { readonly holder: string } | null;
-  /** A switch that is armed and not confirmed: the device puts the old release back at its deadline. */
+  /** The last switch: one that is armed and not confirmed is put back at its deadline. */
   readonly switch?: { readonly [field: string]: Json } | null;
 }
 

@@ -1,23 +1,23 @@
 import { textOf, type Json } from '../model/json.ts';
-import { check, s } from '../model/schema.ts';
+import { check, s, type Infer } from '../model/schema.ts';
 import { budgetLines, memoryBudget, type Budget } from '../ops/budget.ts';
 import type { Answer } from './answer.ts';
 
-const asked = s.object({
+const asked = s.object({ reservedMb: s.number });
+/** The services as the device would run them: a web server in front of them is one more. */
+const answered = s.object({
   services: s.list(s.object({ name: s.string, memoryMb: s.number })),
-  reservedMb: s.number,
+  memoryMb: s.number,
+  short: s.string,
 });
-const answered = s.object({ memoryMb: s.number, short: s.string });
 
 /** The memory budget that a question for room and its answer are about; `null` when they hold none. */
 export function budgetOf(args: { readonly [name: string]: Json }, value: Json): Budget | null {
   const [question, answer] = [check(asked, args), check(answered, value)];
   if (!question.fits || !answer.fits) return null;
-  const { services, reservedMb } = question.value as unknown as {
-    readonly services: readonly { readonly name: string; readonly memoryMb: number }[];
-    readonly reservedMb: number;
-  };
-  return memoryBudget(services, reservedMb, (answer.value as unknown as { readonly memoryMb: number }).memoryMb);
+  const { reservedMb } = question.value as Infer<typeof asked>;
+  const { services, memoryMb } = answer.value as unknown as Infer<typeof answered>;
+  return memoryBudget(services, reservedMb, memoryMb);
 }
 
 /** The agent's answer, the budget laid open in `short` when memory is what does not suffice. */

@@ -54,7 +54,7 @@ export function judge(facts: PreflightFacts, skewMs: number, needs: Needs): read
     ...(needs.database ? [sqlite(facts.sqlite)] : []),
     ...(facts.sudo === null ? [] : [sudo(facts.sudo, facts.supervisor)]),
     boot(facts),
-    ...(needs.web ? [nginx(facts)] : []),
+    ...(needs.web && facts.nginx !== null ? [ok('nginx', facts.nginx)] : []),
   ];
 }
 
@@ -130,11 +130,4 @@ function boot({ boot: { systemd, init }, supervisor }: PreflightFacts): Check {
     `nothing starts the services after a reboot${systemd ? '' : ` (${init} is process 1)`}`,
     systemd ? "declare supervisor: 'systemd'" : 'a board with systemd can',
   );
-}
-
-function nginx({ nginx: path, supervisor }: PreflightFacts): Check {
-  if (supervisor !== 'systemd') return ok('nginx', 'not used by the plain supervisor');
-  return path === null
-    ? problem('nginx', 'the system declares web, and there is none', 'apt-get install nginx-light on the device')
-    : ok('nginx', path);
 }

@@ -26,6 +26,7 @@ export interface ShownDevice {
   readonly disk: Vitals['disk'] | null;
   readonly temperature: Vitals['temperature'];
   readonly lock: LockHolder | null;
+  /** The last switch of releases (docs/agent.md): `state` armed, confirmed, taking-back, stuck or taken-back. */
   readonly switch: { readonly [field: string]: Json } | null;
 }
 
@@ -61,10 +62,22 @@ function vitalLines({ memory, disk, temperature }: ShownDevice): readonly string
   ];
 }
 
-function switchLines(armed: ShownDevice['switch']): readonly string[] {
-  if (armed === null) return [];
-  const { state, run, deadline } = armed;
-  return [
-    `  switch  ${textOf(state ?? 'armed')} by run ${textOf(run ?? 'unknown')}: put back unless confirmed by ${textOf(deadline ?? 'unknown')}`,
-  ];
+/** A switch that is confirmed is over; of every other one somebody should know. */
+function switchLines(last: ShownDevice['switch']): readonly string[] {
+  if (last === null) return [];
+  const field = (name: string): string => textOf(last[name] ?? null) || 'unknown';
+  const what = `  switch  to release ${field('release')} by run ${field('run')} of ${field('client')}`;
+  const why = textOf(last['why'] ?? null);
+  switch (last['state']) {
+    case 'armed':
+      return [`${what} is armed: put back unless confirmed, or heard of, by ${field('deadline')}`];
+    case 'taking-back':
+      return [`${what} is being put back: ${why}`];
+    case 'stuck':
+      return [`${what} could not be put back (${why}): ${textOf(last['failure'] ?? null)}`];
+    case 'taken-back':
+      return [`${what} was put back: ${why}`];
+    default:
+      return [];
+  }
 }

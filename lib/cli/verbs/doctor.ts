@@ -115,13 +115,14 @@ interface Room {
   readonly neededBytes: number;
   readonly freeInodes: number;
   readonly memoryMb: number;
-  readonly problems: readonly { readonly what: 'disk' | 'memory' | 'port'; readonly says: string }[];
+  readonly problems: readonly { readonly what: keyof typeof NEXT; readonly says: string }[];
 }
 
 const NEXT = {
   disk: 'remove what is not needed there; "status" shows the releases that are kept',
   memory: "lower the services' memoryMb or reservedMb, or leave a service out",
   port: 'see who has it: ss -ltnp on the device',
+  tools: 'install it on the device with apt-get',
 } as const;
 
 async function roomChecks(
@@ -132,8 +133,10 @@ async function roomChecks(
 ): Promise<{ readonly checks: readonly Check[]; readonly budget: Budget | null }> {
   const packed = planned === null ? null : readPacked(projectDir, planned.tree);
   const size = packed?.ok === true ? sizeOf(packed.packed) : { bytes: 0, files: 0 };
-  const { services = [], reservedMb = 0, boardMb = 0 } = system ?? {};
-  const args = { services, reservedMb, boardMb, ...size } as unknown as { readonly [name: string]: Json };
+  const { services = [], reservedMb = 0, boardMb = 0, web } = system ?? {};
+  const args = { services, reservedMb, boardMb, ...(web && { web }), ...size } as unknown as {
+    readonly [name: string]: Json;
+  };
   const answer = await askOn(places, name, 'device.room', args);
   if (!answer.ok) return { checks: [refusalOf(answer.failure)], budget: null };
   const room = answer.value as unknown as Room;
@@ -152,6 +155,7 @@ async function roomChecks(
       ...fine('disk', disk),
       ...(budget === null ? [] : fine('memory', `${String(budget.headroomMb)} MB headroom`)),
       ...problem('port'),
+      ...problem('tools'),
     ],
     budget,
   };

@@ -67,6 +67,7 @@ def device_room(session, args):
     room = {
         'freeBytes': disk.f_bavail * disk.f_frsize, 'neededBytes': needed,
         'freeInodes': disk.f_favail, 'neededInodes': inodes, 'memoryMb': memory,
+        'services': [{'name': one['name'], 'memoryMb': one.get('memoryMb') or 0} for one in services],
     }
     problems = []
     if room['freeBytes'] < needed:
