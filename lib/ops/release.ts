@@ -89,6 +89,7 @@ export function deployRelease(
         do: (p) => p.on(to).upload({ from: tree, release }),
         undo: (p) => p.on(to).call(device.discard, { release }),
       });
+      if (system.database?.accepts) fitsSchema(p, to, release, { migrates: true });
       const names = startOrder(system);
       const patience = { ...PATIENCE, ...spec.patience };
       const sw: Switch = { to, release, from: base, running, withdraw: null, patience };
@@ -127,6 +128,7 @@ export function rollbackRelease(
     const found = p.on(to).probe(device.known, { release });
     p.require(found.present, text`release ${release} is not on ${to}; "status" lists what is`);
     p.require(found.confirmed, text`release ${release} was never confirmed healthy on ${to}; "status" lists what was`);
+    fitsSchema(p, to, release, { migrates: false });
     const back = (p: Recorder): void => {
       const patience = { ...PATIENCE, ...spec.patience };
       const sw: Switch = { to, release, from: base, running, withdraw: current, patience };
@@ -156,6 +158,12 @@ function fits(p: Recorder, to: DeviceName, built: BuiltFor): void {
     equals(python, built.python),
     text`the release was built for Python ${built.python}, and ${to} has ${python}; build it for ${to}`,
   );
+}
+
+/** The schema only goes on: a release whose code cannot run on it is refused before anything is stopped. */
+function fitsSchema(p: Recorder, to: DeviceName, release: Value<string>, how: { readonly migrates: boolean }): void {
+  const { accepts, detail, help } = p.on(to).probe(device.accepts, { release, ...how });
+  p.require(accepts, text`release ${release} cannot run on the database of ${to} as it is now: ${detail}; ${help}`);
 }
 
 /** Going from one release to another. Undone in reverse, it ends with `from` current and running. */

@@ -55,6 +55,12 @@ export interface Status {
   readonly lock: { readonly holder: string } | null;
 }
 
+export interface Verdict {
+  readonly accepts: boolean;
+  readonly detail: string;
+  readonly help: string;
+}
+
 /** What operations yield; those that are not here yield null. */
 interface Values {
   readonly 'device.facts': {
@@ -77,6 +83,7 @@ interface Values {
     readonly confirmed: boolean;
     readonly services: readonly string[];
   };
+  readonly 'release.accepts': Verdict;
   readonly 'release.collect': { readonly removed: readonly string[] };
   readonly 'secrets.same': { readonly same: boolean };
   readonly 'data.copy': { readonly copy: string | null; readonly bytes: number };
