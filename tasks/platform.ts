@@ -20,7 +20,7 @@ export const platformSystem = system({
   reservedMb: 1500,
   keep: 3,
   secrets: ['DJANGO_SECRET_KEY', 'EXCHANGE_API_KEY', 'PLATFORM_API_TOKEN'],
-  database: { path: 'db.sqlite3', migrate: run('migrate'), env: platform },
+  database: { path: 'db.sqlite3', migrate: run('migrate'), accepts: run('schema-accepts'), env: platform },
   web: {
     service: 'backend',
     static: [{ path: '/', folder: 'frontend/dist', fallback: 'index.html', immutable: ['/assets/'] }],

@@ -55,6 +55,11 @@ export interface System {
   readonly database?: {
     readonly path: string;
     readonly migrate: readonly ServiceText[];
+    /**
+     * Prints one JSON object `{ accepts, detail, against, missing }` on its last line: whether this release's code can
+     * run on the schema that the database has, what stands against it, and which of its own migrations are not applied.
+     */
+    readonly accepts?: readonly ServiceText[];
     readonly env?: { readonly [name: string]: ServiceText };
   };
   /** Secrets that the services read from one 0600 file outside the releases, as `NAME=value` lines. */

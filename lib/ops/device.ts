@@ -56,6 +56,15 @@ export const device = {
     effect: 'reads',
     yields: s.object({ present: s.boolean, confirmed: s.boolean, services: s.list(s.string) }),
   }),
+  /**
+   * Whether a release's code can run on the schema that the database has now, as its own command says, and what would
+   * help if not. `migrates`: its own migrations are applied first.
+   */
+  accepts: operation({
+    name: 'release.accepts',
+    effect: 'reads',
+    yields: s.object({ accepts: s.boolean, detail: s.string, help: s.string }),
+  }),
   /** Asks the running services of a release whether they may be stopped; `open` says what is under way. */
   safeToStop: operation({
     name: 'release.safe-to-stop',

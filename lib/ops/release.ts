@@ -77,6 +77,7 @@ export function deployRelease(
         do: (p) => p.on(to).upload({ from: tree, release }),
         undo: (p) => p.on(to).call(device.discard, { release }),
       });
+      if (system.database?.accepts) fitsSchema(p, to, release, { migrates: true });
       const names = startOrder(system);
       const patience = { ...PATIENCE, ...spec.patience };
       const sw: Switch = { to, release, from: base, running, withdraw: null, patience };
@@ -115,6 +116,7 @@ export function rollbackRelease(
     const found = p.on(to).probe(device.known, { release });
     p.require(found.present, text`release ${release} is not on ${to}; "status" lists what is`);
     p.require(found.confirmed, text`release ${release} was never confirmed healthy on ${to}; "status" lists what was`);
+    fitsSchema(p, to, release, { migrates: false });
     const back = (p: Recorder): void => {
       const patience = { ...PATIENCE, ...spec.patience };
       const sw: Switch = { to, release, from: base, running, withdraw: current, patience };
@@ -132,6 +134,12 @@ export function rollbackRelease(
 }
 
 const same = (): null => null;
+
+/** The schema only goes on: a release whose code cannot run on it is refused before anything is stopped. */
+function fitsSchema(p: Recorder, to: DeviceName, release: Value<string>, how: { readonly migrates: boolean }): void {
+  const { accepts, detail, help } = p.on(to).probe(device.accepts, { release, ...how });
+  p.require(accepts, text`release ${release} cannot run on the database of ${to} as it is now: ${detail}; ${help}`);
+}
 
 /** Going from one release to another. Undone in reverse, it ends with `from` current and running. */
 interface Switch {

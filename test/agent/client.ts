@@ -56,6 +56,12 @@ export interface Status {
   readonly lock: { readonly holder: string } | null;
 }
 
+export interface Verdict {
+  readonly accepts: boolean;
+  readonly detail: string;
+  readonly help: string;
+}
+
 /** What operations yield; those that are not here yield null. */
 interface Values {
   readonly 'device.facts': {
@@ -98,6 +104,7 @@ interface Values {
     readonly confirmed: boolean;
     readonly services: readonly string[];
   };
+  readonly 'release.accepts': Verdict;
   readonly 'release.collect': { readonly removed: readonly string[] };
   readonly 'release.gate': { readonly detail: string };
   readonly 'units.diff': { readonly diff: string };

@@ -660,9 +660,14 @@ def safe_to_stop(session, args):
 
 
 def ask_safe(session, release, manifest, service):
-    """`(answer, problem)`: the JSON object on the last line of its `safeToStop`; exit statuses 0 and 1 both are answers."""
+    """`(answer, problem)` of its `safeToStop`."""
+    return declared_answer(session, release, manifest, service['safeToStop'], service.get('env'), SAFE_TO_STOP_S)
+
+
+def declared_answer(session, release, manifest, command, env, timeout_s):
+    """`(answer, problem)`: the JSON object on the last line of a declared command; exit statuses 0 and 1 both are answers."""
     try:
-        said = run_declared(session, release, manifest, service['safeToStop'], service.get('env'), SAFE_TO_STOP_S, True, (0, 1))
+        said = run_declared(session, release, manifest, command, env, timeout_s, True, (0, 1))
         answer = json.loads([line for line in said.splitlines() if line.strip()][-1])
     except Failed as error:
         if error.failure['reason'] == 'cancelled':

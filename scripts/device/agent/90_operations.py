@@ -80,6 +80,7 @@ OPERATIONS = {
     'release.gate': reads(release_gate),
     'release.status': reads(release_status),
     'release.known': reads(release_known),
+    'release.accepts': reads(release_accepts),
     'release.confirm': claims(release_confirm),
     'release.unconfirm': changes(release_unconfirm),
     'release.discard': changes(release_discard),

@@ -37,11 +37,10 @@ def notes_in(database: Path) -> dict[Node, tuple[bool, str]]:
     if not database.exists():
         return {}
     with reading(database, TIMEOUT_SECONDS) as link:
-        if not link.execute(
-            "SELECT 1 FROM sqlite_master WHERE name = 'migration_notes'"
-        ).fetchone():
+        there = link.execute("SELECT 1 FROM sqlite_master WHERE name = 'migration_notes'")
+        if not there.fetchone():
             return {}
-        rows: sqlite3.Cursor = link.execute("SELECT * FROM migration_notes")
+        rows = link.execute("SELECT * FROM migration_notes")
         return {(app, name): (bool(runs), why) for app, name, runs, why in rows}
 
 
