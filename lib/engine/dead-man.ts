@@ -41,7 +41,8 @@ export async function walkDeadMan(
   around: Around,
 ): Promise<Walked> {
   const begun: Undo[] = [];
-  const inside: At = { ...at, parent: item.id, armed: !explores, undos: [...at.undos, begun] };
+  const leaseMs = item.scope.kind === 'deadMan' ? item.scope.leaseMs : null;
+  const inside: At = { ...at, parent: item.id, armed: !explores, leaseMs, undos: [...at.undos, begun] };
   if (explores || follower.settledBefore()) return around.body(inside);
   // An earlier life armed it, if it came so far: now it is only asked what came of that.
   const entered = await around.enter(follower.replays);

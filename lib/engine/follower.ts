@@ -32,8 +32,10 @@ export interface At {
   readonly afterwards?: boolean;
   /** The undos of the scopes around, outermost first; a change adds to the last. */
   readonly undos: readonly Undo[][];
-  /** Inside a dead-man's switch only the device puts back. */
+  /** Inside a dead-man's switch only the device puts back; a walk that only shows has not armed it. */
   readonly armed: boolean;
+  /** Inside a dead-man's switch: after how long without a word from here, in ms, the device puts back. */
+  readonly leaseMs: number | null;
   /** The change that is being made there. */
   readonly armedChange?: ArmedChange;
 }

@@ -21,6 +21,8 @@ export interface ShownStep {
   /** The block around it, or null. */
   readonly parent: StepId | null;
   readonly line: string;
+  /** Under a dead-man's switch the device itself puts back after so long without a word from here, in ms. */
+  readonly leaseMs: number | null;
   /** The lines that put it back, in order; those of the whole change that it stands in. */
   readonly undo: readonly string[];
 }
@@ -118,6 +120,7 @@ function shower(
         effect,
         certainty,
         parent: at.parent,
+        leaseMs: at.leaseMs,
         line: line(step),
         undo: at.change ? undoLines(at.change, facts, line) : [],
       });

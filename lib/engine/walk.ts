@@ -64,6 +64,7 @@ export class Walker {
       undoing: false,
       undos: [undos],
       armed: false,
+      leaseMs: null,
     };
     const walked = await this.#block(body, facts, at);
     cancel.release();

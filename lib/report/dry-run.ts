@@ -40,7 +40,8 @@ export function shownText(plan: Plan, shown: Shown, color: boolean): string {
 /** The same as the contract's JSON lines, for programs. */
 export function shownJson(plan: Plan, shown: Shown): string {
   const steps = shown.tasks.flatMap((task) => task.steps);
-  const lines = steps.map(({ id, task, kind, place, effect, certainty, parent, line, undo }) => ({
+  const lines = steps.map(({ id, task, kind, place, effect, certainty, parent, line, undo, leaseMs }) => ({
+    ...(leaseMs === null ? {} : { leaseMs }),
     ...foundDiff(shown, id),
     type: 'step',
     id,
@@ -64,12 +65,29 @@ function taskLines({ task, state, reason, steps }: ShownTask, shown: Shown, widt
   return [
     title,
     ...steps.flatMap((step, index) => [
+      ...switchRow(step, steps[index - 1], width, paint),
       stepRow(step, width, paint),
       ...diffRows(foundDiff(shown, step.id).diff ?? '', paint),
       ...undoRows(step, steps[index + 1], width, paint),
     ]),
   ];
 }
+
+/** Where a dead-man's switch begins. */
+function switchRow(
+  { leaseMs, place }: ShownStep,
+  before: ShownStep | undefined,
+  width: number,
+  paint: Paint,
+): string[] {
+  if (leaseMs === null || before?.leaseMs === leaseMs) return [];
+  const says = `from here to the confirmation ${armedWords(place, leaseMs)}`;
+  return [`  ${' '.repeat(EFFECT_WIDTH + 1)}${' '.repeat(width + 2)}${paint('cyan', says)}`];
+}
+
+/** What a device does by itself with a switch that is not confirmed. */
+export const armedWords = (place: string, leaseMs: number): string =>
+  `${place} itself puts back: after ${String(leaseMs / 1000)} s without a word from here, or when it boots`;
 
 /** What a question about a change answered: a unified diff in the field `diff`. */
 function foundDiff(shown: Shown, id: StepId): { readonly diff?: string } {

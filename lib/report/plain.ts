@@ -4,6 +4,7 @@ import type { Plan } from '../model/plan.ts';
 import type { StepId } from '../model/ref.ts';
 import { HERE, itemsIn } from '../model/step.ts';
 import { paintWith } from './colors.ts';
+import { armedWords } from './dry-run.ts';
 import { messageLines } from './explain.ts';
 import { duration, epilogue, Outcomes } from './outcome.ts';
 import type { Reporter, Write } from './reporter.ts';
@@ -40,6 +41,9 @@ export function plainReporter(write: Write, color: boolean, plan: Plan): Reporte
         return line(outcomes.taskOf(event.id), `↩ ${event.line}`);
       case 'undo-failed':
         return failed(outcomes.taskOf(event.id), 'not put back', event.failure);
+      case 'scope-entered':
+        if (event.scope.kind !== 'deadMan') return;
+        return line(outcomes.taskOf(event.id), `armed: ${armedWords(event.scope.place, event.scope.leaseMs)}`);
       case 'task-retried':
         return line(event.task, 'again');
       case 'task-finished':

@@ -132,6 +132,7 @@ const step = (id: string, more: Partial<ShownStep>): ShownStep => ({
   certainty: 'certain',
   parent: 'deploy/2',
   line: `changes jetson: link ${id}`,
+  leaseMs: null,
   undo: ['changes jetson: link back'],
   ...more,
 });
@@ -152,12 +153,12 @@ const shown = {
           certainty: 'repeated',
         }),
         step('deploy/2.1', { certainty: 'conditional' }),
-        step('deploy/2.2', {}),
+        step('deploy/2.2', { leaseMs: 30_000 }),
       ],
     },
   ],
   refusal: null,
-  facts: null,
+  facts: { fact: () => ({ known: false }) },
 } as never;
 
 test('a dry run for people: marks, columns, each undo once, the legend once', () => {
@@ -165,6 +166,7 @@ test('a dry run for people: marks, columns, each undo once, the legend once', ()
 deploy
 * reads        here    ls
 ? changes      jetson  link deploy/2.1
+                       from here to the confirmation jetson itself puts back: after 30 s without a word from here, or when it boots
   changes      jetson  link deploy/2.2
                        ↩ changes jetson: link back
 
@@ -232,6 +234,8 @@ test('every failure is told in lower case, with what to try next', () => {
       address: '',
       holder: 'a run',
       state: 'changed',
+      why: 'not-allowed',
+      place: 'jetson',
     } as never);
     expect(`${message}|${next}`).toMatch(/^[^A-Z].*\|[^A-Z].+/);
   }

@@ -80,6 +80,7 @@ class Plain:
     def start(self, name, release, manifest, service, port):
         """Starts it and waits until it is ready; a failed start leaves no process."""
         session = self.session
+        session.root.folder('shared', 'data')  # what it is told to write to is there
         begin = start_process(session, name, release, manifest, service, port)
         try:
             await_ready(session, name, service, begin)
