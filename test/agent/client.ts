@@ -185,13 +185,13 @@ export class Agent {
   }
 
   /** Sends an operation; its whole answer. */
-  ask(op: string, args: object = {}, body?: Buffer): Promise<Answer> & { id: number } {
+  ask(op: string, args: object = {}, body?: Buffer, change?: object): Promise<Answer> & { id: number } {
     const id = this.#nextId++;
     const answer = new Promise<Answer>((resolve) => {
       if (this.#finished) resolve({ ok: false, failure: { reason: 'connection-lost' } });
       else this.#waiting.set(id, resolve);
     });
-    this.child.stdin.write(`${JSON.stringify({ id, op, args, bytes: body?.length ?? 0 })}\n`);
+    this.child.stdin.write(`${JSON.stringify({ id, op, args, change, bytes: body?.length ?? 0 })}\n`);
     if (body) this.child.stdin.write(body);
     return Object.assign(answer, { id });
   }
@@ -208,6 +208,11 @@ export class Agent {
     const answer = await this.ask(op, args, body);
     if (answer.ok) throw new Error(`${op} did not fail: ${JSON.stringify(answer.value)}`);
     return given(answer.failure);
+  }
+
+  /** Makes a change under an armed switch; `undo` puts it back. */
+  async changing(op: string, args: object, undo: readonly object[], undone = 'always'): Promise<Answer> {
+    return this.ask(op, args, undefined, { id: `${op} ${JSON.stringify(args)}`, undone, undo });
   }
 
   cancel(id: number): void {
