@@ -40,8 +40,7 @@ export function shownText(plan: Plan, shown: Shown, color: boolean): string {
 /** The same as the contract's JSON lines, for programs. */
 export function shownJson(plan: Plan, shown: Shown): string {
   const steps = shown.tasks.flatMap((task) => task.steps);
-  const lines = steps.map(({ id, task, kind, place, effect, certainty, parent, line, undo, leaseMs }) => ({
-    ...(leaseMs === null ? {} : { leaseMs }),
+  const lines = steps.map(({ id, task, kind, place, effect, certainty, parent, line, undo }) => ({
     ...foundDiff(shown, id),
     type: 'step',
     id,
