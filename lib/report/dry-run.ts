@@ -86,7 +86,7 @@ function switchRow(
 
 /** What a device does by itself with a switch that is not confirmed. */
 export const armedWords = (place: string, leaseMs: number): string =>
-  `${place} itself puts back: after ${String(leaseMs / 1000)} s without a word from here, or when it boots`;
+  `${place} itself puts back, after ${String(leaseMs / 1000)} s without a word from here`;
 
 /** What a question about a change answered: a unified diff in the field `diff`. */
 function foundDiff(shown: Shown, id: StepId): { readonly diff?: string } {

@@ -22,7 +22,7 @@ test('every service answers as the release, several times in a row', async () =>
   const agent = new Device().session();
   const id = await started(agent, release('listening'));
   await agent.ok('release.gate', { release: id, ...gate });
-  expect(agent.output).toContain(`1 services answer as ${id}`);
+  expect(agent.output).toContain(`web answers as ${id}`);
 });
 
 test('one that reports another release is waited for, and then said to be unhealthy', async () => {

@@ -166,7 +166,7 @@ test('a dry run for people: marks, columns, each undo once, the legend once', ()
 deploy
 * reads        here    ls
 ? changes      jetson  link deploy/2.1
-                       from here to the confirmation jetson itself puts back: after 30 s without a word from here, or when it boots
+                       from here to the confirmation jetson itself puts back, after 30 s without a word from here
   changes      jetson  link deploy/2.2
                        ↩ changes jetson: link back
 

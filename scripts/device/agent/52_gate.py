@@ -13,13 +13,15 @@ def release_gate(session, args):
     manifest = manifest_of(session, release)
     times, every_s = max(int(args.get('times') or 1), 1), (args.get('everyMs') or 500) / 1000
     deadline = time.monotonic() + (args.get('withinMs') or 60_000) / 1000
+    names = [service['name'] for service in services_of(manifest)]
+    well = '%s %s as %s' % (', '.join(names) or 'nothing', 'answers' if len(names) < 2 else 'answer', release)
     held, last = 0, None
     while held < times:
         table = session.supervisor.table()
         refuse_ended(session, release, manifest, table)
         problems = health_problems(session, release, manifest, table)
         held = 0 if problems else held + 1
-        detail = '; '.join(problems) or '%d services answer as %s' % (len(services_of(manifest)), release)
+        detail = '; '.join(problems) or well
         if detail != last:
             session.output('stdout', detail + '\n')
         last = detail
