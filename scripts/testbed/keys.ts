@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must } from './run.ts';
 
@@ -6,7 +6,9 @@ import { must } from './run.ts';
 export async function operatorKey(state: string): Promise<string> {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const key = join(state, 'key');
-  if (!existsSync(key)) await makeKey(key, 'slipway-testbed');
+  // Several boards may be made at once, by several processes too.
+  const once = 'test -e "$1" || exec ssh-keygen -q -t ed25519 -N "" -C slipway-testbed -f "$1"';
+  await must(['flock', join(state, 'key.lock'), 'sh', '-c', once, 'sh', key]);
   return key;
 }
 

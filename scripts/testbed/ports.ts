@@ -5,9 +5,9 @@ const FIRST = 10_000;
 const COUNT = 9_000;
 const TRIES = 200;
 
-/** Free ports of this machine, looked for from a place that the name decides. */
+/** Free ports of this machine, looked for from a place that the name decides; alike names are far apart. */
 export async function freePorts(name: string, count: number): Promise<readonly number[]> {
-  const begin = Buffer.from(name).reduce((sum, byte) => (sum * 31 + byte) % COUNT, 7);
+  const begin = Buffer.from(name).reduce((sum, byte) => (sum * 31 + byte * 101) % COUNT, 7);
   const found: number[] = [];
   for (let at = 0; at < TRIES && found.length < count; at++) {
     const port = FIRST + ((begin + at) % COUNT);
