@@ -7,9 +7,9 @@ const TRIES = 200;
 /** Between names that differ by one letter: boards that are made at the same time must not look in the same place. */
 const APART = 97;
 
-/** Free ports of this machine, looked for from a place that the name decides. */
+/** Free ports of this machine, looked for from a place that the name decides; alike names are far apart. */
 export async function freePorts(name: string, count: number): Promise<readonly number[]> {
-  const begin = Buffer.from(name).reduce((sum, byte) => (sum * 31 + byte) % COUNT, 7);
+  const begin = Buffer.from(name).reduce((sum, byte) => (sum * 31 + byte * 101) % COUNT, 7);
   const found: number[] = [];
   for (let at = 0; at < TRIES && found.length < count; at++) {
     const port = FIRST + ((begin * APART + at) % COUNT);

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { board, BOARD_MS, boardMissing } from '../board/board.ts';
+import { Chain, type ChainOptions } from './chain.ts';
+import { combinations, placesOf, told, type Combination } from './combinations.ts';
+import { FAULTS, type Fault } from './faults.ts';
+import { Random } from './random.ts';
+
+/** The same again: `MATRIX_SEED=… npx vitest run test/matrix/matrix.test.ts`; MATRIX_ONLY takes those that hold a text. */
+const { MATRIX_SEED, MATRIX_COUNT = '200', MATRIX_ONLY = '' } = process.env;
+const SEED = Number(MATRIX_SEED ?? Date.now() % 1_000_000);
+const MATRIX_MS = 1_200_000;
+const BOARDS = Number(process.env['MATRIX_BOARDS'] ?? 5);
+/** After a reboot nothing starts what the plain supervisor ran. */
+const ON_PLAIN: readonly Fault[] = ['kill', 'cut', 'shell', 'agent', 'disk'];
+
+type Make = () => Promise<ChainOptions>;
+
+const rooted =
+  (name: string): Make =>
+  async () => ({
+    board: await board({ name, size: { diskMb: 64 } }),
+    account: 'root',
+    supervisor: 'systemd',
+  });
+const plain: Make = async () => ({
+  board: await board({ name: 'p', size: { diskMb: 64 } }),
+  account: 'pilot',
+  supervisor: 'plain',
+});
+
+/** What went through, and what did not. */
+interface Tally {
+  passed: number;
+  missed: number;
+  readonly failed: string[];
+}
+
+/** Works one queue off; after a failure on a new board. */
+async function work(make: Make, first: Chain, queue: Combination[], tally: Tally): Promise<void> {
+  let chain: Chain | null = first;
+  for (let one = queue.shift(); one; one = queue.shift()) {
+    chain ??= await Chain.begin(await make());
+    const begun = performance.now();
+    try {
+      if (await chain.passes(one)) tally.passed++;
+      else tally.missed++;
+      if (process.env['MATRIX_TELL']) console.log(`${((performance.now() - begun) / 1000).toFixed(1)} ${told(one)}`);
+    } catch (error) {
+      tally.failed.push(`${told(one)}\n${String(error instanceof Error ? (error.stack ?? error.message) : error)}`);
+      if (process.env['MATRIX_TELL']) console.log(`FAILED ${tally.failed.at(-1)?.slice(0, 6000)}`);
+      await chain.end();
+      chain = null;
+    }
+  }
+  await chain?.end();
+}
+
+describe.skipIf(boardMissing !== null)(`the crash matrix${boardMissing === null ? '' : ` (${boardMissing})`}`, () => {
+  test(
+    `whatever goes wrong at whatever step: the old release or the new one (MATRIX_SEED=${String(SEED)})`,
+    async () => {
+      console.log(`MATRIX_SEED=${String(SEED)}`);
+      const random = new Random(SEED);
+      const tally: Tally = { passed: 0, missed: 0, failed: [] };
+      const makers: readonly Make[] = Array.from({ length: BOARDS }, (_, at) => rooted(`r${String(at)}`));
+      const makes = process.env['MATRIX_PLAIN'] === 'no' ? makers : [...makers.slice(1), plain];
+      const chains = await Promise.all(makes.map(async (make) => Chain.begin(await make())));
+      const places = placesOf(chains[0]?.journal ?? []);
+      const count = Math.ceil((Number(MATRIX_COUNT) * 4) / 5);
+      const only = (all: readonly Combination[]): Combination[] => all.filter((one) => told(one).includes(MATRIX_ONLY));
+      const systemd = only(combinations(places, FAULTS, random, count));
+      const onPlain = only(combinations(places, ON_PLAIN, random, 0).slice(0, Number(MATRIX_COUNT) - count));
+      await Promise.all(
+        chains.map((chain, at) => {
+          const make = makes[at] ?? plain;
+          return work(make, chain, make === plain ? onPlain : systemd, tally);
+        }),
+      );
+      console.log(
+        `${String(tally.passed)} passed, ${String(tally.missed)} came too late, ${String(tally.failed.length)} failed`,
+      );
+      expect(tally.failed.join('\n\n')).toBe('');
+    },
+    MATRIX_MS + BOARD_MS,
+  );
+});
