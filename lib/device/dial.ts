@@ -51,7 +51,8 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   const { root, httpPort: publicPort, rehearsal } = target;
   const { user: login } = resolved.endpoint;
   const supervisor = target.supervisor ?? 'plain';
-  const header = { root, run, client, publicPort, rehearsal, supervisor, login };
+  const { silenceMs } = limits;
+  const header = { root, run, client, publicPort, rehearsal, silenceMs, supervisor, login };
   const opened = await openSession(connection, header, {
     source: options.source ?? agentSource(),
     // Units are root's to install.

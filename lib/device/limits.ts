@@ -16,6 +16,8 @@ export interface Limits {
   readonly reconnectMs: number;
   /** For an orderly end of session and connection; then they are cut. */
   readonly closeMs: number;
+  /** Until an agent that hears nothing of us ends itself, and frees what it holds. */
+  readonly silenceMs: number;
   /** Between two questions whether the other side is still there; three without an answer lose the connection. */
   readonly keepaliveMs: number;
 }
@@ -29,6 +31,7 @@ export const LIMITS: Limits = {
   relockMs: 30_000,
   reconnectMs: 30_000,
   closeMs: 3_000,
+  silenceMs: 120_000,
   keepaliveMs: 10_000,
 };
 

@@ -17,6 +17,8 @@ export interface SessionHeader {
   readonly client: string;
   readonly publicPort: number | null;
   readonly rehearsal: boolean;
+  /** Without a word from this side for so long, the agent ends itself. */
+  readonly silenceMs: number;
   readonly supervisor: Supervisor;
   /** Who logged in: `~/` is that user's home, also when the agent is root, and services under systemd run as that user. */
   readonly login: string;
@@ -67,7 +69,12 @@ export async function openSession(
     first = await firstMessage(channel, limits.helloMs);
   }
   abandon.removeEventListener('abort', cut);
-  if (first?.type === 'hello') return { ok: true, session: startSession(channel, connection.place, limits) };
+  if (first?.type === 'hello') {
+    const session = startSession(channel, connection.place, limits);
+    // Until the channel ends: the agent's life depends on it.
+    session.beat(header.silenceMs / BEATS_IN_SILENCE);
+    return { ok: true, session };
+  }
   const tooLong = channel.end === null;
   await channel.close(limits.closeMs);
   const failure =
@@ -108,6 +115,8 @@ function startFailure(end: AgentChannel['end'], first: Message | null, place: st
   };
 }
 
+/** So many heartbeats in a row may be late. */
+const BEATS_IN_SILENCE = 4;
 const BEAT = Buffer.from('{"beat": 1}\n');
 const IDLE = 'waiting for the next operation';
 

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as rest } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { agentSource, type AgentSource } from '../../lib/device/agent.ts';
 import type { DevicePerformer, DevicePerformerOptions } from '../../lib/device/performer.ts';
@@ -103,6 +104,21 @@ describe.skipIf(missingTools !== null).each(transports)(`a lost connection by $t
     },
     30_000,
   );
+
+  test('a client that fell silent for good does not hold its lock', async () => {
+    const silenceMs = 1_000;
+    const performer = through({ limits: { silenceMs, keepaliveMs: 60_000 } });
+    await locked(performer);
+    // Nothing is asked for longer than that: the heartbeats tell that it lives.
+    const asked = performer.ask('test.slow');
+    await rest(2 * silenceMs);
+    expect(begun()).toBe(1);
+    await other('finds it held');
+    cable.stall();
+    await other('has the lock');
+    cable.cut();
+    expect(failureIn(await asked)).toMatchObject({ reason: 'connection-lost' });
+  });
 
   test('closing after the server went silent does not hang', async () => {
     const performer = through();

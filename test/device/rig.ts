@@ -23,6 +23,7 @@ export const QUICK: Partial<Limits> = {
   relockMs: 15_000,
   reconnectMs: 5_000,
   closeMs: 2_000,
+  silenceMs: 120_000,
   keepaliveMs: 500,
 };
 

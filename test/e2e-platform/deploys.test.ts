@@ -192,4 +192,24 @@ describe('twelve deploys in a row, four of them broken', () => {
     expect(await platform.run('recover')).toMatchObject({ status: 0, stderr: 'nothing to recover\n' });
     expect(Object.values(platform.board.states()).sort()).toEqual(expect.arrayContaining(['confirmed', 'failed']));
   });
+
+  test('and no way back past a migration of which nobody says that older code can run on it', async () => {
+    const lines = [
+      'from django.db import migrations',
+      '',
+      '',
+      'class Migration(migrations.Migration):',
+      '    dependencies = [("orders", "0004_note")]',
+      '    operations = [migrations.RunPython(migrations.RunPython.noop)]',
+      '',
+    ];
+    platform.write(`${BACKEND}/orders/migrations/0005_alters.py`, lines.join('\n'));
+    await deploy('alters', { status: 0 });
+    const pids = platform.board.processes();
+    const refused = await deploy('no way back', { status: 3, goals: ['rollback'] });
+    expect(refused.stdout).toContain(
+      `cannot run on the database of rehearsal as it is now: orders.0005_alters is applied (Raw Python operation); releases here that can: ${last()}`,
+    );
+    expect(platform.board.processes()).toEqual(pids);
+  });
 });

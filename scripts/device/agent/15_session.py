@@ -43,6 +43,9 @@ class Session:
         os.set_blocking(self.wake_in, False)
         os.set_blocking(self.wake_out, False)
         self.locks = {}
+        silence_ms = header.get('silenceMs')
+        self.silence_s = silence_ms / 1000 if isinstance(silence_ms, int) and silence_ms > 0 else None
+        self.heard = time.monotonic()
         self.children = {}
         self.spawned = 0
 
@@ -111,6 +114,7 @@ class Session:
     def hear(self):
         """One message; False at the end."""
         line = self.stream.readline(MAX_LINE_BYTES)
+        self.heard = time.monotonic()
         if not line.endswith(b'\n'):
             return False
         data = json.loads(line)
@@ -128,19 +132,22 @@ class Session:
         self.pending[message.id] = message
         self.messages.put(message)
         if message.left > 0:
+            self.heard = None  # whoever takes the bytes sees whether they come
             message.consumed.wait()
+            self.heard = time.monotonic()
         return self.ending is None
 
     def take(self, size):
         """Up to `size` of the raw bytes that follow the operation's line. A client that fell silent does not hold it."""
         os.set_blocking(self.stream.fileno(), False)
         try:
-            ready = False
+            ready, since = False, time.monotonic()
             while True:
                 chunk = self.stream.read1(min(size, self.message.left))
                 if chunk:
                     break
-                if ready or self.ending:  # readable, and nothing to read: the end
+                silent = self.silence_s is not None and time.monotonic() - since > self.silence_s
+                if ready or self.ending or silent:  # readable, and nothing to read: the end
                     raise ConnectionEnded()
                 ready = bool(select.select([self.stream], [], [], PUMP_S)[0])
         finally:
@@ -148,6 +155,17 @@ class Session:
         self.message.left -= len(chunk)
         self.beat()
         return chunk
+
+    def watch_silence(self):
+        """
+        Ends the session of a client that is gone without a word: a cable that was pulled closes no connection here, and
+        the locks would be held for hours.
+        """
+        while self.ending is None:
+            time.sleep(self.silence_s / 4)
+            heard = self.heard
+            if heard is not None and time.monotonic() - heard > self.silence_s:
+                self.end('SIGHUP')
 
     def drain(self):
         """Reads what the operation left of its bytes, so that the next line is a line again."""

@@ -63,6 +63,8 @@ def main(stream, header):
     hear_signals(session)
     session.send(hello(root))
     threading.Thread(target=session.listen, daemon=True).start()
+    if session.silence_s is not None:
+        threading.Thread(target=session.watch_silence, daemon=True).start()
     while session.ending is None:
         message = session.messages.get()
         if message is not None and session.ending is None:
