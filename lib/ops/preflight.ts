@@ -17,6 +17,7 @@ export interface BuiltFor {
 export interface PreflightSpec {
   readonly to: DeviceName;
   readonly tree: Value<string>;
+  readonly release: Value<string>;
   readonly system: System;
   readonly builtFor?: BuiltFor | undefined;
   /** Beginnings of paths in the release below which programs for other machines may lie, as data. */
@@ -30,7 +31,7 @@ export const needsOf = (system: System): Needs => ({
 });
 
 /** Refuses, before anything is sent, a release that was built for another machine, and a device that cannot take it. */
-export function preflight(p: Recorder, { to, tree, system, builtFor, foreign }: PreflightSpec): void {
+export function preflight(p: Recorder, { to, tree, release, system, builtFor, foreign }: PreflightSpec): void {
   const { architecture, python, wheelPlatforms } = p.on(to).probe(device.facts);
   if (builtFor) {
     p.require(
@@ -47,6 +48,7 @@ export function preflight(p: Recorder, { to, tree, system, builtFor, foreign }: 
   const { fit, why } = p.on(to).probe(device.preflight, { ...needsOf(system) });
   p.require(fit, text`${to} cannot take a release now: ${why}`);
   const { services, reservedMb, boardMb, web } = system;
-  const room = p.on(to).probe(device.room, { tree, services, reservedMb, boardMb, ...(web && { web }) });
+  // With the release, so that nobody asks about a tree that is yet to be built.
+  const room = p.on(to).probe(device.room, { tree, release, services, reservedMb, boardMb, ...(web && { web }) });
   p.require(room.enough, text`the release does not fit on ${to}: ${room.short}`);
 }
