@@ -3,6 +3,7 @@
 # The root of the control groups that can be seen from here, of the second and of the first kind. What a unit or a login
 # session may have says nothing about the services, which run beside it.
 MEMORY_LIMITS = ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes')
+MEMORY_TAKEN = ('/sys/fs/cgroup/memory.current', '/sys/fs/cgroup/memory/memory.usage_in_bytes')
 
 def device_facts(session, args):
     """What the device is, and which wheels it can use."""

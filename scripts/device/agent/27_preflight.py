@@ -139,9 +139,13 @@ def available_memory_mb():
     try:
         with open('/proc/meminfo') as file:
             fields = dict(line.split(':', 1) for line in file)
-        return int(fields['MemAvailable'].split()[0]) // KIB
+        found = [int(fields['MemAvailable'].split()[0]) * KIB]
     except (OSError, KeyError, ValueError):
         return None
+    for limit, taken in zip(map(memory_limit, MEMORY_LIMITS), map(memory_limit, MEMORY_TAKEN)):
+        if limit is not None and taken is not None:
+            found.append(max(limit - taken, 0))
+    return min(found) // MIB
 
 
 def shared_memory_mb(pids):
