@@ -161,16 +161,19 @@ def switch_arm(session, args):
                 'leaseS': lease_s, 'boot': BOOT, 'at': now(), 'header': session.kept_header(),
                 'errors': error_rates(session, args.get('from')),
             })
+    # Its client waits and is heard of meanwhile; until it is seen armed may take longer than a short lease.
+    session.lease_s = lease_s
     try:
         see_armed(session, lease_s)
     except BaseException:
+        session.lease_s = None
         with switch_held(session.root) as switch:
             if switch.of(session.run) and switch.state == 'armed':
                 switch.append(**{'is': 'taking-back', 'why': 'it could not be armed', 'at': now()})
                 switch.append(**{'is': 'taken-back', 'at': now()})
         disarm(session)
         raise
-    session.lease_s = lease_s
+    session.beat()
 
 
 def see_armed(session, lease_s):
