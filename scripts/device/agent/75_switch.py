@@ -264,9 +264,15 @@ def finish_confirmed(session):
 
 
 def switch_outcome(session, args):
-    """What came of this run's switch, read from the disk."""
+    """
+    What came of this run's switch, read from the disk. Another run's has replaced it only once it was over; then the
+    record of the release tells.
+    """
     switch = Switch(session.root)
-    return switch.outcome() if switch.of(session.run) else {'state': 'none', 'why': '', 'change': None, 'failure': None}
+    if switch.of(session.run):
+        return switch.outcome()
+    confirmed = any(one.get('confirmedIn') == session.run for one in records(session))
+    return {'state': 'confirmed' if confirmed else 'none', 'why': '', 'change': None, 'failure': None}
 
 
 def switch_take_back(session, args):
