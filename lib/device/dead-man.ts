@@ -35,13 +35,17 @@ export async function enterDeadMan(
   limits: Limits,
 ): ReturnType<LivePerformer['enter']> {
   const { release, from, leaseMs } = scope;
+  // From before it is armed: on a slow board that alone may take longer than a short lease.
+  const stopBeats = performing.undoing ? (): void => undefined : link.beat(leaseMs / BEATS_PER_LEASE);
   if (!performing.undoing) {
     const args = { release, from, leaseMs };
     const request: Request = { op: 'switch.arm', args, cancel: performing.cancel, timeoutMs: limits.operationMs };
     const armed = await link.request(request, 'working');
-    if (!armed.ok) return armed;
+    if (!armed.ok) {
+      stopBeats();
+      return armed;
+    }
   }
-  const stopBeats = performing.undoing ? (): void => undefined : link.beat(leaseMs / BEATS_PER_LEASE);
   const settle = async (walked: boolean): Promise<Settled> => {
     const settled = await settleSwitch(link, target, limits, walked);
     stopBeats();

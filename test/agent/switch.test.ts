@@ -97,7 +97,7 @@ test('heartbeats keep it armed; what is said too late is refused', async () => {
 });
 
 test('confirmed over another session: decided once, read back, and never put back', async () => {
-  const { device, agent, old, fresh } = await armed();
+  const { device, agent, old, fresh } = await armed(60_000);
   await point(agent, fresh, old);
   const pid = keeper(device);
   const other = device.session({ run: 'switching' });

@@ -38,15 +38,29 @@ def framed(record):
 
 
 def parse_records(content):
-    """The records of a journal up to the first that is not whole, and where the next one goes."""
-    found, at = [], SWITCH_HEAD
+    """
+    The records of a journal, where the next one goes, and how many lines are damaged. What stands behind the last whole
+    one is the beginning of a record that was cut off: it never counted. A damaged one before it hides none after it.
+    """
+    found, damaged, at, end, skipped = [], 0, SWITCH_HEAD, SWITCH_HEAD, 0
     while True:
-        end = content.find(b'\n', at)
-        line = content[at:end] if end >= 0 else b''
-        if len(line) < 10 or not re.match(rb'[0-9a-f]{8} ', line) or int(line[:8], 16) != zlib.crc32(line[9:]):
-            return found, at
-        found.append(json.loads(line[9:]))
-        at = end + 1
+        next_at = content.find(b'\n', at) + 1
+        if next_at == 0:
+            return found, end, damaged
+        record = record_in(content[at:next_at - 1])
+        if record is None:
+            skipped += 1
+        else:
+            found.append(record)
+            damaged, end, skipped = damaged + skipped, next_at, 0
+        at = next_at
+
+
+def record_in(line):
+    """The record of a line, or None where the line is not as it was written."""
+    if len(line) < 10 or not re.match(rb'[0-9a-f]{8} ', line) or int(line[:8], 16) != zlib.crc32(line[9:]):
+        return None
+    return json.loads(line[9:])
 
 
 class Switch:
@@ -60,8 +74,8 @@ class Switch:
                 content = file.read()
         except FileNotFoundError:
             content = b''
-        self.records, self.end = parse_records(content)
-        self.armed = self.records[0] if self.records else None
+        self.records, self.end, self.damaged = parse_records(content)
+        self.armed = next((one for one in self.records if one['is'] == 'armed'), None)
         self.lease = struct.unpack_from('<d', content)[0] if self.armed else 0.0
 
     def named(self, kind):
@@ -71,6 +85,8 @@ class Switch:
     @property
     def state(self):
         """`none` before the first one; otherwise what was recorded last of these."""
+        if self.armed is None:
+            return 'none'
         kinds = ('armed', 'confirmed', 'finished', 'taking-back', 'stuck', 'taken-back')
         return next((one['is'] for one in reversed(self.records) if one['is'] in kinds), 'none')
 
@@ -82,7 +98,9 @@ class Switch:
     @property
     def is_over(self):
         """Armed, and the client was silent for too long, or the board has booted since."""
-        return self.state == 'armed' and (self.armed['boot'] != BOOT or boot_clock() >= self.lease)
+        # A lease that no client can have asked for is none.
+        left = self.lease - boot_clock()
+        return self.state == 'armed' and not (self.armed['boot'] == BOOT and 0 < left <= self.armed['leaseS'])
 
     def of(self, run):
         """Whether this run armed it."""
@@ -112,10 +130,12 @@ class Switch:
         """Lays the journal of a new switch, whole, with its first record."""
         folder = self.root.folder('state')
         head = struct.pack('<d', boot_clock() + lease_s).ljust(SWITCH_HEAD, b'\0')
-        content = (head + framed(record)).ljust(SWITCH_BYTES, b'\0')
+        # Twice: without it nothing could be put back, whatever else is readable.
+        content = (head + 2 * framed(record)).ljust(SWITCH_BYTES, b'\0')
         write_durably(os.path.join(folder, 'ballast'), os.urandom(KIB) * (BALLAST_BYTES // KIB))
         write_durably(self.path, content)
-        self.records, self.end, self.armed = [record], content.index(b'\n') + 1, record
+        self.records, self.end, self.damaged = parse_records(content)
+        self.armed = record
 
     def extend(self, lease_s):
         """The client was heard of."""
@@ -161,16 +181,19 @@ def switch_arm(session, args):
                 'leaseS': lease_s, 'boot': BOOT, 'at': now(), 'header': session.kept_header(),
                 'errors': error_rates(session, args.get('from')),
             })
+    # Its client waits and is heard of meanwhile; until it is seen armed may take longer than a short lease.
+    session.lease_s = lease_s
     try:
         see_armed(session, lease_s)
     except BaseException:
+        session.lease_s = None
         with switch_held(session.root) as switch:
             if switch.of(session.run) and switch.state == 'armed':
                 switch.append(**{'is': 'taking-back', 'why': 'it could not be armed', 'at': now()})
                 switch.append(**{'is': 'taken-back', 'at': now()})
         disarm(session)
         raise
-    session.lease_s = lease_s
+    session.beat()
 
 
 def see_armed(session, lease_s):
@@ -261,9 +284,15 @@ def finish_confirmed(session):
 
 
 def switch_outcome(session, args):
-    """What came of this run's switch, read from the disk."""
+    """
+    What came of this run's switch, read from the disk. Another run's has replaced it only once it was over; then the
+    record of the release tells.
+    """
     switch = Switch(session.root)
-    return switch.outcome() if switch.of(session.run) else {'state': 'none', 'why': '', 'change': None, 'failure': None}
+    if switch.of(session.run):
+        return switch.outcome()
+    confirmed = any(one.get('confirmedIn') == session.run for one in records(session))
+    return {'state': 'confirmed' if confirmed else 'none', 'why': '', 'change': None, 'failure': None}
 
 
 def switch_take_back(session, args):
@@ -388,10 +417,16 @@ def settle_switch(session):
 
 
 def over_words(switch):
+    """Why a switch that was not confirmed is put back, and what cannot be."""
+    damaged = '; %d records of it are damaged, and what they say is not put back' % switch.damaged if switch.damaged else ''
+    return because_words(switch) + damaged
+
+
+def because_words(switch):
     """Why a switch that was not confirmed is put back."""
     if switch.armed['boot'] != BOOT:
         return 'the device booted before it was confirmed'
-    if boot_clock() < switch.lease:
+    if 0 < switch.lease - boot_clock() <= switch.armed['leaseS']:
         return 'the device boots'
     return 'nothing was heard of the client for %g s' % switch.armed['leaseS']
 

@@ -95,7 +95,8 @@ OPERATIONS = {
     'data.restore': changes(restore_data),
     'switch.arm': changes(switch_arm),
     'switch.outcome': reads(switch_outcome),
-    'switch.take-back': changes(switch_take_back),
+    # It takes no turn: a run that another built upon may still ask. What it puts back is journaled step by step.
+    'switch.take-back': Operation(switch_take_back, False, False, as_given),
     'units.diff': reads(units_diff),
     'uninstall': changes(uninstall),
     'lock': reads(lock),
