@@ -128,10 +128,10 @@ test(
         ).toBeGreaterThan(2);
       }
       await project.run(['status']);
-      const changing = (await lateSteps(project)).map(({ step }) => step.id);
+      const [changing, confirming] = partition((await lateSteps(project)).map(({ step }) => step));
       expect(changing.length).toBeGreaterThan(8);
       const build = (name: string): boolean => name.startsWith('.slipway/build/');
-      for (const [index, id] of changing.entries()) {
+      for (const [index, { id }] of changing.entries()) {
         project.edit();
         const before = snapshot(project);
         const { status } = await deploy(project, `e2e-fail-${String(index)}`, id);
@@ -146,9 +146,20 @@ test(
           id,
         ).toEqual([]);
       }
+      // What the device confirmed stands, though its answer was not heard.
+      expect(confirming).toHaveLength(1);
+      project.edit();
+      expect(await deploy(project, 'e2e-unheard', confirming[0]?.id ?? '')).toMatchObject({ status: 0 });
+      expect([project.current(), await project.answering()]).toEqual([project.packed(), project.packed()]);
     }),
   120_000,
 );
+
+/** The steps that are put back when they fail, and the one that decides. */
+function partition(steps: readonly Step[]): readonly [readonly Step[], readonly Step[]] {
+  const decides = (step: Step): boolean => step.kind === 'call' && step.args.operation === 'release.confirm';
+  return [steps.filter((step) => !decides(step)), steps.filter(decides)];
+}
 
 /** The steps of a deploy of a changed release up to its confirmation: after each of them all is put back. */
 async function lateSteps(project: Project): Promise<readonly Seen[]> {
