@@ -27,7 +27,7 @@ export const PATIENCE: Patience = {
 };
 
 /** Between two questions of the gate, in ms. */
-const HEALTHY_EVERY_MS = 500;
+const HEALTHY_EVERY_MS = 200;
 /** For the last answers and the smoke test, beyond the time in which a release must be healthy, in ms. */
 const GATE_MARGIN_MS = 120_000;
 
