@@ -4,7 +4,7 @@ import { REHEARSAL } from '../../config/device.ts';
 import { explainFailure } from '../../report/explain.ts';
 import type { Context } from '../context.ts';
 import { STATUS } from '../../model/exit-status.ts';
-import { createPlaces } from '../places.ts';
+import { openPlaces } from '../on-device.ts';
 import { say } from '../reporting.ts';
 import { newRunId } from '../runs.ts';
 
@@ -14,13 +14,7 @@ export async function stopRehearsal(context: Context): Promise<number> {
     say('the rehearsal device was never used here');
     return STATUS.done;
   }
-  const places = createPlaces({
-    ...context,
-    run: newRunId(new Date()),
-    opaque: new Map(),
-    paramSecrets: new Map(),
-    consent: new Set(),
-  });
+  const places = openPlaces(context, newRunId(new Date()));
   try {
     const answer = await (await places.device(REHEARSAL)).ask('stop-all');
     say(answer.ok ? 'the rehearsal device runs nothing any more' : explainFailure(answer.failure).message);

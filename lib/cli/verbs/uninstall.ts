@@ -5,7 +5,7 @@ import { STATUS } from '../../model/exit-status.ts';
 import { explainFailure } from '../../report/explain.ts';
 import { confirmed, type Said } from '../consent.ts';
 import type { Context } from '../context.ts';
-import { createPlaces } from '../places.ts';
+import { openPlaces } from '../on-device.ts';
 import { say } from '../reporting.ts';
 import { newRunId } from '../runs.ts';
 
@@ -25,13 +25,7 @@ export async function uninstall(context: Context, { device, withData, ...said }:
     say(`${message}\n  ${next}`);
     return STATUS.refused;
   }
-  const places = createPlaces({
-    ...context,
-    run: newRunId(new Date()),
-    opaque: new Map(),
-    paramSecrets: new Map(),
-    consent: new Set(),
-  });
+  const places = openPlaces(context, newRunId(new Date()));
   try {
     const performer = await places.device(device);
     const locked = await performer.ask('lock', { name: 'deploy', client: 'uninstall' });
