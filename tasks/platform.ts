@@ -10,6 +10,8 @@ const platform = {
   PLATFORM_ENV: 'production',
   EXCHANGE_URL: ['http://127.0.0.1:', { port: 'exchange' }],
 } as const;
+/** A line of the platform's logs that somebody should read. */
+const ERRORS = '"level": "(ERROR|CRITICAL)"';
 const run = (...args: readonly (string | { readonly port: string })[]) => ['python3', 'run.py', ...args];
 
 /** The trading platform: what a release brings and how it runs on the board. */
@@ -20,6 +22,7 @@ export const platformSystem = system({
   reservedMb: 1500,
   keep: 3,
   secrets: ['DJANGO_SECRET_KEY', 'EXCHANGE_API_KEY', 'PLATFORM_API_TOKEN'],
+  smoke: { argv: run('check'), env: platform },
   database: { path: 'db.sqlite3', migrate: run('migrate'), accepts: run('schema-accepts'), env: platform },
   web: {
     service: 'backend',
@@ -44,6 +47,7 @@ export const platformSystem = system({
       env: platform,
       listens: 'public',
       health: { path: '/api/health/ready', release: 'release' },
+      errors: ERRORS,
       memoryMb: 400,
       after: ['exchange'],
     },
@@ -57,6 +61,7 @@ export const platformSystem = system({
       after: ['backend', 'fetcher'],
       quiesce: { pause: run('trade-quiesce'), resume: run('trade-resume') },
       safeToStop: run('trade-status'),
+      errors: ERRORS,
       graceMs: 15_000,
     },
   ],

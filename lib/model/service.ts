@@ -65,7 +65,10 @@ export interface System {
   /** Secrets that the services read from one 0600 file outside the releases, as `NAME=value` lines. */
   readonly secrets?: readonly string[];
   /** The system's own test of a release that was just started: a command, run in the release, that ends with 0. */
-  readonly smoke?: readonly ServiceText[];
+  readonly smoke?: {
+    readonly argv: readonly ServiceText[];
+    readonly env?: { readonly [name: string]: ServiceText };
+  };
   /** Confirmed previous releases that are kept, at least three. */
   readonly keep: number;
 }

@@ -46,7 +46,12 @@ test('errors in the log, where the release before had none, are a refusal', asyn
 
 test('the smoke test of the system decides, too', async () => {
   const agent = new Device().session();
-  const smoke = (status: number) => ({ smoke: ['python3', '-c', `import sys; sys.exit(${String(status)})`] });
+  const smoke = (status: number) => ({
+    smoke: {
+      argv: ['python3', '-c', `import os, sys; sys.exit(${String(status)} + int(os.environ['ADD']))`],
+      env: { ADD: '0' },
+    },
+  });
   const good = await started(agent, release('a', {}, smoke(0)));
   await agent.ok('release.gate', { release: good, ...gate });
   await agent.ok('service.stop', { name: 'web' });

@@ -65,6 +65,6 @@ def refuse_errors(session, release, manifest):
 
 def smoke(session, release, manifest):
     """The system's own test of itself, run in the release; without one there is nothing to say."""
-    command = manifest['system'].get('smoke')
-    if command:
-        run_declared(session, release, manifest, command, None, SMOKE_S)
+    test = manifest['system'].get('smoke')
+    if test:
+        run_declared(session, release, manifest, test['argv'], test.get('env'), SMOKE_S)
