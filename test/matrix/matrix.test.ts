@@ -46,8 +46,10 @@ async function work(make: Make, first: Chain, queue: Combination[], tally: Tally
       else tally.missed++;
       if (process.env['MATRIX_TELL']) console.log(`${((performance.now() - begun) / 1000).toFixed(1)} ${told(one)}`);
     } catch (error) {
-      tally.failed.push(`${told(one)}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      if (process.env['MATRIX_TELL']) console.log(`FAILED ${tally.failed.at(-1)?.slice(0, 6000)}`);
+      const failed = `${told(one)}
+${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+      tally.failed.push(failed);
+      if (process.env['MATRIX_TELL']) console.log(`FAILED ${failed.slice(0, 6_000)}`);
       await chain.end();
       chain = null;
     }

@@ -283,13 +283,17 @@ def journal(session, operation, message, failure):
 
 
 def append_line(path, line):
-    """Appends; a last line that was cut short stays a line of its own."""
+    """Appends all of it or nothing; a last line that was cut short by something else stays a line of its own."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b'\n':
             line = b'\n' + line
-        write_all(fd, line)
+        written = os.write(fd, line)
+        if written < len(line):  # the disk is full, and a piece of a line would be read by nobody
+            if os.fstat(fd).st_size == size + written:
+                os.ftruncate(fd, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -400,6 +400,7 @@ def settle_switch(session):
     """
     with switch_held(session.root) as switch:
         if not switch.is_open:
+            unlink(session.root.at('state', 'ballast'))  # the board went down while a switch was being armed
             return
         state = switch.state
         if state == 'armed' and not switch.is_over:
