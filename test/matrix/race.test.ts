@@ -13,16 +13,8 @@ const RACES = 500;
 /** Of either outcome, at least: fewer would say nothing. */
 const FEWEST = 50;
 
-const CONFIRMED = {
-  told: 'confirmed',
-  keeper: 0,
-  kinds: ['confirmed', 'finished'],
-  current: '1'.repeat(16),
-  state: 'confirmed',
-};
+const CONFIRMED = { kinds: ['confirmed', 'finished'], current: '1'.repeat(16), state: 'confirmed' };
 const TAKEN_BACK = {
-  told: 'taken-back',
-  keeper: 0,
   kinds: ['taking-back', 'taken-back'],
   current: '0'.repeat(16),
   state: 'staged',
@@ -38,10 +30,12 @@ test(`a confirmation races the deadline ${String(RACES)} times: never confirmed 
   const races = stdout
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as { readonly offsetMs: number; readonly told: string });
+    .map((line) => JSON.parse(line) as { readonly offsetMs: number; readonly told: string; readonly keeper: number });
   expect(races).toHaveLength(RACES);
   for (const race of races) {
     expect(race).toMatchObject(race.told === 'confirmed' ? CONFIRMED : TAKEN_BACK);
+    // Once it is confirmed, nothing watches any more: a keeper that sleeps is ended.
+    expect(race.told === 'confirmed' ? [0, 15] : [0]).toContain(race.keeper);
     // Put back already, the release is not even current any more.
     expect(['confirmed', 'taken-back', 'not-current']).toContain(race.told);
   }
