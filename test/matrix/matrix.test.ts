@@ -8,6 +8,8 @@ import { Random } from './random.ts';
 /** The same again: `MATRIX_SEED=… npx vitest run test/matrix/matrix.test.ts`; MATRIX_ONLY takes those that hold a text. */
 const { MATRIX_SEED, MATRIX_COUNT = '200', MATRIX_ONLY = '' } = process.env;
 const SEED = Number(MATRIX_SEED ?? Date.now() % 1_000_000);
+/** Of the combinations, on a board without systemd. */
+const PLAIN_COUNT = 25;
 const MATRIX_MS = 1_200_000;
 const BOARDS = Number(process.env['MATRIX_BOARDS'] ?? 5);
 /** After a reboot nothing starts what the plain supervisor ran. */
@@ -68,10 +70,10 @@ describe.skipIf(boardMissing !== null)(`the crash matrix${boardMissing === null 
       const makes = process.env['MATRIX_PLAIN'] === 'no' ? makers : [...makers.slice(1), plain];
       const chains = await Promise.all(makes.map(async (make) => Chain.begin(await make())));
       const places = placesOf(chains[0]?.journal ?? []);
-      const count = Math.ceil((Number(MATRIX_COUNT) * 4) / 5);
+      const count = Number(MATRIX_COUNT) - PLAIN_COUNT;
       const only = (all: readonly Combination[]): Combination[] => all.filter((one) => told(one).includes(MATRIX_ONLY));
       const systemd = only(combinations(places, FAULTS, random, count));
-      const onPlain = only(combinations(places, ON_PLAIN, random, 0).slice(0, Number(MATRIX_COUNT) - count));
+      const onPlain = only(combinations(places, ON_PLAIN, random, 0).slice(0, PLAIN_COUNT));
       await Promise.all(
         chains.map((chain, at) => {
           const make = makes[at] ?? plain;
