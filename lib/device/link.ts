@@ -25,6 +25,8 @@ export interface Link {
   request(request: Request, mode: Mode): Promise<Answer>;
   /** Asks over a connection and a session made for it alone: same run, no locks. */
   fresh(request: Request): Promise<Answer>;
+  /** Begins to make the connection that the next `fresh` will use, while something else is waited for. */
+  dialAhead(): void;
   /** Keeps heartbeats coming on whatever session there is, until what it returns is called. */
   beat(everyMs: number): () => void;
   lock(name: string, cancel: Cancel | null, mode: Mode): Promise<Answer>;
@@ -41,6 +43,7 @@ export function createLink(options: LinkOptions): Link {
   let opening: Promise<Linked> | null = null;
   let beatMs: number | null = null;
   let stopBeat = (): void => undefined;
+  let ahead: Promise<Linked> | null = null;
   /** What ended the last session, and until when (of `performance.now`) it is tried to have another. */
   let loss: { readonly failure: Failure; readonly until: number } | null = null;
   /** Why no work may go on: a lock was not ours all the while. */
@@ -109,11 +112,17 @@ export function createLink(options: LinkOptions): Link {
     request: (request, mode) =>
       ask(mode, request.cancel, request.op === 'run' ? 0 : MOST_RESENT, (session) => session.request(request)),
     async fresh(request) {
-      const opened = await start(options, request.cancel);
+      const early = await ahead;
+      ahead = null;
+      const opened =
+        early?.ok === true && early.live.session.lost === null ? early : await start(options, request.cancel);
       if (!opened.ok) return opened;
       const answer = await opened.live.session.request(request);
       await hangUp(opened.live);
       return answer;
+    },
+    dialAhead() {
+      ahead ??= start(options, null);
     },
     beat(everyMs) {
       stopBeat();
@@ -136,6 +145,8 @@ export function createLink(options: LinkOptions): Link {
       await live.session.request({ op: 'unlock', args: { name }, cancel: null, timeoutMs: limits.closeMs });
     },
     async close() {
+      const early = await ahead;
+      if (early?.ok === true) await hangUp(early.live);
       await opening;
       held.clear();
       if (live !== null) await hangUp(live);

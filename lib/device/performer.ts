@@ -91,6 +91,8 @@ async function perform(
   const mapped = operationOf(step, around);
   if (!mapped.ok) return mapped;
   const { op, args, ...limit } = mapped.operation;
+  // The confirmation wants a connection of its own; the gate takes about as long as making one.
+  if (op === 'release.gate') link.dialAhead();
   if (performing.armed) {
     const kept = changeOf(performing.armed, around);
     if (!kept.ok) return kept;
