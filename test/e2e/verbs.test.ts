@@ -141,7 +141,7 @@ describe('with a release', () => {
   });
 
   test('a device that is not configured gets a suggestion', async () => {
-    for (const verb of [['status'], ['doctor'], ['logs', 'web'], ['audit']])
+    for (const verb of [['doctor'], ['logs', 'web']])
       expect(await project.run([...verb, '--device', 'rehersal'])).toMatchObject({
         status: 2,
         stderr: 'slipway: device rehersal is not configured\n  did you mean rehearsal?\n',
