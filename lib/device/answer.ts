@@ -14,6 +14,10 @@ export type Message =
   /** The bootstrap could not start the agent. */
   | { readonly type: 'not-started'; readonly failure: Failure }
   | { readonly type: 'output'; readonly id: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  /** So many bytes of content have arrived, at that moment of the device's clock. */
+  | { readonly type: 'received'; readonly id: number; readonly bytes: number; readonly atMs: number }
+  /** The operation has failed: what would still come is not wanted. */
+  | { readonly type: 'enough'; readonly id: number }
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answer };
 
 /** Fields of the failures that the agent may report; `place` is the client's to fill in. */
@@ -48,7 +52,10 @@ export function parseMessage(line: string, place: string): Message | null {
   if (json['ok'] === true) return { type: 'answer', id, answer: { ok: true, value: json['value'] ?? null } };
   if (json['ok'] === false)
     return { type: 'answer', id, answer: { ok: false, failure: failureFrom(json['failure'] ?? null, place) } };
-  const { output, text } = json;
+  const { output, text, received, ms } = json;
+  if (typeof received === 'number' && typeof ms === 'number')
+    return { type: 'received', id, bytes: received, atMs: ms };
+  if (json['enough'] === true) return { type: 'enough', id };
   return (output === 'stdout' || output === 'stderr') && typeof text === 'string'
     ? { type: 'output', id, stream: output, text }
     : null;

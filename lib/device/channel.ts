@@ -20,8 +20,11 @@ export interface AgentChannel {
   readonly ready: boolean;
   readonly end: End | null;
   readonly ended: Promise<void>;
-  /** False when the other side should be waited for (`drained`). Bytes for a channel that ended are dropped. */
-  write(bytes: Buffer): boolean;
+  /**
+   * False when the other side should be waited for (`drained`). Bytes for a channel that ended are dropped. `done` is
+   * called when their memory may be used again, if ever.
+   */
+  write(bytes: Buffer, done?: () => void): boolean;
   /** Resolves when more may be written, or nothing will be any more. */
   drained(): Promise<void>;
   /** Ends it at once. */
@@ -52,7 +55,7 @@ export function openChannel(raw: ByteChannel, place: string): AgentChannel {
       return end;
     },
     ended,
-    write: (bytes) => end !== null || !raw.stdin.writable || raw.stdin.write(bytes),
+    write: (bytes, done) => end !== null || !raw.stdin.writable || raw.stdin.write(bytes, done),
     drained: () => Promise.race([ended, new Promise<void>((resolve) => raw.stdin.once('drain', resolve))]),
     cut: () => {
       raw.cut();

@@ -2,7 +2,7 @@ import type { Failure } from '../model/failure.ts';
 import type { Answer } from './answer.ts';
 import type { AgentChannel } from './channel.ts';
 import type { Limits } from './limits.ts';
-import type { Request } from './request.ts';
+import type { RawBytes, Request } from './request.ts';
 
 /** A channel, and whether raw bytes are under way on it: no message may be written among them. */
 export interface Wire {
@@ -19,6 +19,7 @@ export function exchange(
   lose: () => Failure,
 ): Promise<Answer> {
   const { channel } = wire;
+  const raw = request.payload?.();
   return new Promise((resolve) => {
     let ending: Failure | null = null;
     let sending = true;
@@ -34,21 +35,30 @@ export function exchange(
       if (ending !== null) return;
       ending = why;
       clearTimeout(timer);
-      // In the middle of raw bytes no message can be sent: what is under way gets its time, too.
-      if (!sending) channel.write(cancelLine(id));
+      // In the middle of raw bytes no message can be sent: they end first, and what is under way gets its time, too.
+      if (sending) raw?.stop?.();
+      else channel.write(cancelLine(id));
       timer = setTimeout(() => channel.cut(), (request.graceMs ?? limits.graceMs) + limits.marginMs);
     };
     channel.onMessage = (message) => {
-      if (message.type === 'output' && message.id === id) request.output?.(message.stream, message.text);
+      if (!('id' in message) || message.id !== id) return;
+      if (message.type === 'output') request.output?.(message.stream, message.text);
+      if (message.type === 'received') raw?.received?.(message.bytes, message.atMs);
+      // As long as bytes arrive, however slowly, nothing hangs.
+      if (message.type === 'received' && ending === null) timer?.refresh();
+      if (message.type === 'enough') raw?.stop?.();
       // The next request may begin only after the last raw byte of this one.
-      if (message.type === 'answer' && message.id === id) void sent.finally(() => settle(message.answer));
+      if (message.type === 'answer') void sent.finally(() => settle(message.answer));
     };
-    void channel.ended.then(() => settle({ ok: false, failure: lose() }));
+    void channel.ended.then(() => {
+      raw?.stop?.();
+      settle({ ok: false, failure: lose() });
+    });
     timer = setTimeout(
       () => stop({ reason: 'timed-out', what: request.op, timeoutMs: request.timeoutMs }),
       request.timeoutMs,
     );
-    const sent = send(wire, id, request).then(
+    const sent = send(wire, id, request, raw).then(
       () => {
         sending = false;
         if (ending !== null) channel.write(cancelLine(id));
@@ -60,15 +70,14 @@ export function exchange(
   });
 }
 
-async function send(wire: Wire, id: number, { op, args, change, payload }: Request): Promise<void> {
+async function send(wire: Wire, id: number, { op, args, change }: Request, raw: RawBytes | undefined): Promise<void> {
   const { channel } = wire;
-  const raw = payload?.();
-  channel.write(Buffer.from(`${JSON.stringify({ id, op, args, change, bytes: raw?.bytes ?? 0 })}\n`));
+  channel.write(Buffer.from(`${JSON.stringify({ id, op, args, change, frames: raw && true })}\n`));
   if (raw === undefined) return;
   wire.withinBytes = true;
   for await (const chunk of raw.chunks) {
     if (channel.end !== null) return;
-    if (!channel.write(chunk)) await channel.drained();
+    if (!channel.write(chunk, () => raw.written?.(chunk))) await channel.drained();
   }
   wire.withinBytes = false;
 }

@@ -13,8 +13,11 @@ export type PackedFile = Infer<typeof file>;
 
 /** A packed release: what `release.pack` left in a folder. */
 export interface Packed {
-  readonly manifest: Json;
+  /** The manifest as it is written: canonical JSON, of which the release's id is the digest. */
+  readonly text: string;
   readonly files: readonly PackedFile[];
+  /** The same by their place among the manifest's entries. */
+  readonly byEntry: ReadonlyMap<number, PackedFile>;
   /** Number of files, folders and links. */
   readonly entries: number;
   /** Which of the files are wheels. */
@@ -29,9 +32,11 @@ type Read = { readonly ok: true; readonly packed: Packed } | { readonly ok: fals
 export function readPacked(projectDir: string, from: string): Read {
   const folder = resolve(projectDir, from);
   const path = join(folder, 'manifest.json');
+  let text: string;
   let manifest: Json;
   try {
-    manifest = JSON.parse(readFileSync(path, 'utf8')) as Json;
+    text = readFileSync(path, 'utf8');
+    manifest = JSON.parse(text) as Json;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== undefined) return { ok: false, failure: { reason: 'file-system', code, path, operation: 'read' } };
@@ -43,14 +48,15 @@ export function readPacked(projectDir: string, from: string): Read {
   const checked = check(manifestSchema, manifest);
   if (!checked.fits) return { ok: false, failure: { reason: 'unexpected-value', what: path, ...checked.mismatch } };
   const { entries, wheels } = checked.value as Infer<typeof manifestSchema>;
-  const files: PackedFile[] = [];
+  const byEntry = new Map<number, PackedFile>();
   for (const [index, entry] of entries.entries()) {
     if (!isFile(entry)) continue;
     const one = check(file, entry, `entries.${String(index)}`);
     if (!one.fits) return { ok: false, failure: { reason: 'unexpected-value', what: path, ...one.mismatch } };
-    files.push(one.value as PackedFile);
+    byEntry.set(index, one.value as PackedFile);
   }
-  return { ok: true, packed: { manifest, files, entries: entries.length, wheels, tree: join(folder, 'tree') } };
+  const files = [...byEntry.values()];
+  return { ok: true, packed: { text, files, byEntry, entries: entries.length, wheels, tree: join(folder, 'tree') } };
 }
 
 /** Folders and links are in the manifest alone: they have no content to send. */

@@ -1,86 +1,126 @@
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Failure } from '../model/failure.ts';
+import { BLOCK_BYTES, BlockReader, type Buffers } from './blocks.ts';
+import { Flight } from './flight.ts';
+import { HEADER_BYTES, LAST_FRAME, MAX_FRAME_BYTES, packedFrame, plainFrame, type Compression } from './frames.ts';
+import type { Pace, Piece, Way } from './pace.ts';
 import type { PackedFile } from './packed.ts';
+import type { RawBytes } from './request.ts';
 
-/** How much of a file is in memory at a time, in bytes. */
-const CHUNK_BYTES = 256 * 1024;
+/** Frames that are read, and where it pays compressed, while others are on their way. */
+const AHEAD = 3;
+
+const WHOLE: Piece = { way: 'plain', bytes: BLOCK_BYTES };
+
+interface Ready {
+  readonly way: Way;
+  /** Of content. */
+  readonly bytes: number;
+  readonly frame: Buffer;
+}
 
 /** The contents of files as one stream, and the first file that was not what its manifest says. */
-export interface Payload {
-  readonly bytes: number;
-  readonly chunks: AsyncIterable<Buffer>;
+export interface Payload extends RawBytes {
   readonly failure: Failure | null;
 }
 
-/**
- * Streams files one after the other. The number of bytes was announced, so it is kept whatever happens: a file that
- * shrank, grew or went is padded or cut to its announced size (its digest then fails on the device) and recorded.
- */
-export function payloadOf(tree: string, files: readonly PackedFile[]): Payload {
-  let failure: Failure | null = null;
+/** How contents are to be sent. */
+export interface Sending {
+  /** What the device can undo and this side can do. */
+  readonly compression: Compression | null;
+  /** Knows whether that pays; it goes on from one stream to the next. */
+  readonly pace: Pace;
+  /** One stream after the other uses them. */
+  readonly buffers: Buffers;
+  /** Hears how much of the content has arrived. */
+  readonly arrived: (bytes: number) => void;
+}
+
+/** Streams files one after the other. A file that changed meanwhile, or went, is recorded and ends the stream early. */
+export function payloadOf(tree: string, files: readonly PackedFile[], sending: Sending): Payload {
+  const reader = new BlockReader(tree, files);
+  const flight = new Flight();
+  const { compression, pace, buffers, arrived } = sending;
+  const lent = new Map<ArrayBufferLike, Buffer>();
+  let stopped = false;
+  const wanted = (): boolean => !stopped;
+  pace.begin();
+
+  const begin = (buffer: Buffer): Promise<Ready> | null => {
+    const piece = compression === null ? WHOLE : pace.next();
+    const end = reader.fill(buffer.subarray(0, HEADER_BYTES + piece.bytes));
+    if (end === null) return null;
+    lent.set(buffer.buffer, buffer);
+    return frameOf(buffer, end, piece.way);
+  };
+  const frameOf = async (buffer: Buffer, end: number, way: Way): Promise<Ready> => {
+    const bytes = end - HEADER_BYTES;
+    const packed = way === 'packed' && compression !== null ? await packedFrame(buffer, end, compression) : null;
+    if (packed === null) return { way, bytes, frame: plainFrame(buffer, end) };
+    lent.delete(buffer.buffer);
+    buffers.give(buffer);
+    return { way, bytes, frame: packed };
+  };
+
   async function* chunks(): AsyncGenerator<Buffer> {
-    for (const file of files) {
-      let left = file.size;
-      try {
-        for await (const chunk of contents(join(tree, file.path), file.size)) {
-          left -= chunk.length;
-          yield chunk;
-        }
-        const size = await sizeNow(join(tree, file.path));
-        if (left !== 0 || size !== file.size) failure ??= changed(file, size);
-      } catch (error) {
-        const code = (error as NodeJS.ErrnoException).code;
-        if (code === undefined) throw error;
-        failure ??= { reason: 'file-system', code, path: file.path, operation: 'read' };
+    const ahead: Promise<Ready>[] = [];
+    try {
+      for (let more = true; wanted() && (more || ahead.length > 0);) {
+        // With something to send at hand, a free buffer is not waited for.
+        const buffer = !more || ahead.length >= AHEAD ? null : ahead.length > 0 ? buffers.now() : await buffers.take();
+        const begun = buffer === null ? null : begin(buffer);
+        if (begun !== null) {
+          ahead.push(begun);
+          if (ahead.length < AHEAD) continue;
+        } else if (buffer !== null || ahead.length === 0) more = false;
+        const ready = await ahead.shift();
+        if (ready === undefined) continue;
+        await flight.room();
+        if (!wanted()) break;
+        flight.sent(ready.bytes, ready.frame.length);
+        pace.sent(ready.way, ready.bytes);
+        yield ready.frame;
       }
-      for (; left > 0; left -= Math.min(left, CHUNK_BYTES)) yield Buffer.alloc(Math.min(left, CHUNK_BYTES));
+      yield LAST_FRAME;
+    } finally {
+      await Promise.allSettled(ahead);
+      reader.close();
     }
   }
+
   return {
-    bytes: files.reduce((sum, file) => sum + file.size, 0),
     chunks: chunks(),
+    written(chunk) {
+      const buffer = lent.get(chunk.buffer);
+      if (buffer === undefined) return;
+      lent.delete(chunk.buffer);
+      buffers.give(buffer);
+    },
+    received(bytes, atMs) {
+      pace.received(bytes, atMs);
+      flight.arrived(bytes, atMs);
+      arrived(bytes);
+    },
+    stop() {
+      stopped = true;
+      flight.close();
+      buffers.wake();
+      reader.close();
+    },
     get failure() {
-      return failure;
+      return reader.failure;
     },
   };
 }
 
-/** At most the first `size` bytes of a file. */
-async function* contents(path: string, size: number): AsyncGenerator<Buffer> {
-  const handle = await open(path, 'r');
-  try {
-    for (let at = 0; at < size;) {
-      // A fresh buffer each time: the connection still holds the one before.
-      const { bytesRead, buffer } = await handle.read(
-        Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - at)),
-        0,
-        undefined,
-        at,
-      );
-      if (bytesRead === 0) return;
-      at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+/** One text as a stream, compressed where the device can undo that. */
+export function textPayload(text: Buffer, compression: Compression): RawBytes {
+  async function* chunks(): AsyncGenerator<Buffer> {
+    for (let at = 0; at < text.length; at += MAX_FRAME_BYTES) {
+      const part = text.subarray(at, at + MAX_FRAME_BYTES);
+      const buffer = Buffer.concat([Buffer.alloc(HEADER_BYTES), part]);
+      yield (await packedFrame(buffer, buffer.length, compression)) ?? plainFrame(buffer, buffer.length);
     }
-  } finally {
-    await handle.close();
+    yield LAST_FRAME;
   }
-}
-
-async function sizeNow(path: string): Promise<number> {
-  const handle = await open(path, 'r');
-  try {
-    return (await handle.stat()).size;
-  } finally {
-    await handle.close();
-  }
-}
-
-function changed(file: PackedFile, size: number): Failure {
-  return {
-    reason: 'checksum-mismatch',
-    path: file.path,
-    expected: `${String(file.size)} bytes`,
-    actual: `${String(size)} bytes`,
-  };
+  return { chunks: chunks() };
 }

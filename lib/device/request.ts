@@ -1,10 +1,15 @@
 import type { Json } from '../model/json.ts';
 import type { Cancel } from '../model/ports.ts';
 
-/** Raw bytes, their number announced. */
+/** Raw bytes that follow a request line: frames (`docs/agent.md`), of which the last is empty. */
 export interface RawBytes {
-  readonly bytes: number;
   readonly chunks: AsyncIterable<Buffer>;
+  /** A chunk went out: its memory may be used again. */
+  written?(chunk: Buffer): void;
+  /** So many bytes of content had arrived on the device, at that moment of its clock. */
+  received?(bytes: number, atMs: number): void;
+  /** Nothing more is wanted: the next chunk is the last. */
+  stop?(): void;
 }
 
 /** One request to the agent. */

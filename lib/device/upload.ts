@@ -1,19 +1,23 @@
 import { textOf, type Json } from '../model/json.ts';
 import type { Performing } from '../model/ports.ts';
-import { check, s, type Infer } from '../model/schema.ts';
+import { check, s, type Infer, type Schema } from '../model/schema.ts';
 import type { Step } from '../model/step.ts';
 import type { Answer } from './answer.ts';
+import { Buffers } from './blocks.ts';
+import { compressionOf } from './frames.ts';
 import type { Limits } from './limits.ts';
 import type { Link } from './link.ts';
+import { Pace } from './pace.ts';
 import { readPacked, type Packed, type PackedFile } from './packed.ts';
-import { payloadOf, type Payload } from './payload.ts';
+import { payloadOf, textPayload, type Payload } from './payload.ts';
+import { Progress } from './progress.ts';
+import type { RawBytes } from './request.ts';
 
-/**
- * The most that one `upload.put` brings: a cancel is heard between two of them, because no message can be sent in the
- * middle of raw bytes. A larger file goes alone.
- */
-const MAX_BATCH_BYTES = 16 * 1024 * 1024;
-const MAX_BATCH_FILES = 1000;
+/** The most that one `upload.put` brings, in bytes and files: so much is sent again when a connection is made again. */
+const MAX_BATCH_BYTES = 32 * 1024 * 1024;
+const MAX_BATCH_FILES = 4000;
+/** How often an upload begins anew because a session was lost with what had been begun there. */
+const MAX_BEGINNINGS = 3;
 
 interface Around {
   readonly performing: Performing;
@@ -21,7 +25,16 @@ interface Around {
   readonly limits: Limits;
 }
 
-const missingSchema = s.object({ missing: s.list(s.string) });
+/** What the device lacked. */
+interface Sent {
+  readonly sentFiles: number;
+  readonly sentBytes: number;
+}
+
+type Ask = (op: string, args: { readonly [name: string]: Json }, payload?: () => RawBytes) => Promise<Answer>;
+type Failed = Extract<Answer, { ok: false }>;
+
+const begunSchema = s.object({ path: s.nullable(s.string), missing: s.list(s.number), codecs: s.list(s.string) });
 const stagedSchema = s.object({ path: s.string });
 
 /** Sends what a device lacks of a packed tree, and has it staged as a release. An upload that was cut off resumes. */
@@ -29,8 +42,7 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
   const { performing, limits } = around;
   const read = readPacked(around.projectDir, textOf(step.args.from));
   if (!read.ok) return read;
-  const { packed } = read;
-  const ask = (op: string, args: { readonly [name: string]: Json }, payload?: () => Payload): Promise<Answer> => {
+  const ask: Ask = (op, args, payload) => {
     const request = {
       op,
       args,
@@ -40,53 +52,82 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
     };
     return link.request(payload ? { ...request, payload } : request, performing.undoing ? 'undoing' : 'working');
   };
-  const lacking = await missingFiles(packed, ask);
-  if (!lacking.ok) return lacking;
-  for (const batch of batchesOf(lacking.files)) {
-    let payload = payloadOf(packed.tree, []);
-    const again = (): Payload => (payload = payloadOf(packed.tree, batch));
-    const put = await ask('upload.put', { blobs: batch.map(blob) }, again);
-    // What was wrong with the file says more than the digest that then failed on the device.
-    if (payload.failure !== null) return { ok: false, failure: payload.failure };
-    if (!put.ok) return named(put, batch);
+  const release = textOf(step.args.release);
+  let first: Sent | null = null;
+  for (let beginnings = 1; ; beginnings++) {
+    // What the first beginning found missing was sent, in however many attempts.
+    const answer = await attempt(read.packed, release, ask, performing, (sent) => (first ??= sent));
+    // The session in which it was begun is gone, and another was made: what arrived counts.
+    if (answer.ok || !isNotBegun(answer) || beginnings === MAX_BEGINNINGS) return answer;
   }
-  const staged = await ask('upload.stage', { release: step.args.release, manifest: packed.manifest });
-  if (!staged.ok) return staged;
-  const checked = check(stagedSchema, staged.value);
-  if (!checked.fits)
-    return { ok: false, failure: { reason: 'unexpected-value', what: 'upload.stage', ...checked.mismatch } };
-  const { path } = checked.value as Infer<typeof stagedSchema>;
-  return {
-    ok: true,
-    value: {
-      path,
-      sentFiles: lacking.files.length,
-      sentBytes: lacking.files.reduce((sum, file) => sum + file.size, 0),
-    },
-  };
 }
 
-const blob = (file: PackedFile): Json => [file.sha256, file.size];
+const isNotBegun = ({ failure }: Failed): boolean =>
+  failure.reason === 'device-refused' && failure.code === 'not-begun';
 
-type Lacking = { readonly ok: true; readonly files: readonly PackedFile[] } | Extract<Answer, { ok: false }>;
-
-/** The files that the device cannot put together from what it has: each content once, in the order of the manifest. */
-async function missingFiles(
+async function attempt(
   packed: Packed,
-  ask: (op: string, args: { readonly [name: string]: Json }) => Promise<Answer>,
-): Promise<Lacking> {
-  const byDigest = new Map(packed.files.toReversed().map((file) => [file.sha256, file]));
-  const answer = await ask('upload.missing', { blobs: [...byDigest.values()].map(blob) });
-  if (!answer.ok) return answer;
-  const checked = check(missingSchema, answer.value);
-  if (!checked.fits)
-    return { ok: false, failure: { reason: 'unexpected-value', what: 'upload.missing', ...checked.mismatch } };
-  const missing = new Set((checked.value as Infer<typeof missingSchema>).missing);
-  return {
-    ok: true,
-    files: packed.files.filter((file) => missing.has(file.sha256) && byDigest.get(file.sha256) === file),
-  };
+  release: string,
+  ask: Ask,
+  performing: Performing,
+  firstOf: (sent: Sent) => Sent,
+): Promise<Answer> {
+  const text = Buffer.from(packed.text);
+  const begun = checked(
+    'upload.begin',
+    begunSchema,
+    await ask('upload.begin', { release }, () => textPayload(text, 'zlib')),
+  );
+  if (!begun.ok) return begun;
+  const { path, missing, codecs } = begun.value;
+  const files = missing.flatMap((index) => packed.byEntry.get(index) ?? []);
+  const sum = firstOf({ sentFiles: files.length, sentBytes: bytesOf(files) });
+  if (path !== null) return { ok: true, value: { path, ...sum } };
+  const failed = await put(packed, files, codecs, ask, performing);
+  if (failed !== null) return failed;
+  const staged = checked('upload.stage', stagedSchema, await ask('upload.stage', { release }));
+  return staged.ok ? { ok: true, value: { ...staged.value, ...sum } } : staged;
 }
+
+/** Sends files in batches, each a stream of its own; `null` when all arrived. */
+async function put(
+  packed: Packed,
+  files: readonly PackedFile[],
+  codecs: readonly string[],
+  ask: Ask,
+  performing: Performing,
+): Promise<Failed | null> {
+  const progress = new Progress(bytesOf(files), performing.progress);
+  const [compression, pace] = [compressionOf(codecs), new Pace()];
+  let [before, buffers] = [0, new Buffers()];
+  for (const batch of batchesOf(files)) {
+    const arrived = (bytes: number): void => progress.at(before + bytes);
+    let payload: Payload | null = null;
+    const again = (): Payload => {
+      // A connection that was lost never gives back what it had taken.
+      if (payload !== null) buffers = new Buffers();
+      return (payload = payloadOf(packed.tree, batch, { compression, pace, buffers, arrived }));
+    };
+    const answer = await ask('upload.put', { blobs: batch.map((file) => [file.sha256, file.size]) }, again);
+    // What was wrong with the file says more than what then failed on the device.
+    const failure = (payload as Payload | null)?.failure;
+    if (failure) return { ok: false, failure };
+    if (!answer.ok) return named(answer, batch);
+    before += bytesOf(batch);
+  }
+  return null;
+}
+
+type Checked<T> = { readonly ok: true; readonly value: T } | Failed;
+
+function checked<S extends Schema>(what: string, schema: S, answer: Answer): Checked<Infer<S>> {
+  if (!answer.ok) return answer;
+  const fitting = check(schema, answer.value);
+  if (!fitting.fits) return { ok: false, failure: { reason: 'unexpected-value', what, ...fitting.mismatch } };
+  return { ok: true, value: fitting.value as Infer<S> };
+}
+
+const bytesOf = (files: readonly PackedFile[]): number => files.reduce((sum, file) => sum + file.size, 0);
 
 function* batchesOf(files: readonly PackedFile[]): Generator<readonly PackedFile[]> {
   let batch: PackedFile[] = [];
@@ -103,7 +144,7 @@ function* batchesOf(files: readonly PackedFile[]): Generator<readonly PackedFile
 }
 
 /** The device knows a blob by its digest alone; people know the file. */
-function named(answer: Extract<Answer, { ok: false }>, batch: readonly PackedFile[]): Answer {
+function named(answer: Failed, batch: readonly PackedFile[]): Failed {
   const { failure } = answer;
   if (failure.reason !== 'checksum-mismatch') return answer;
   const file = batch.find((one) => one.sha256 === failure.expected);

@@ -17,6 +17,16 @@ export interface Cancel {
   onCancel(listener: (why: Failure) => void): () => void;
 }
 
+/** How far a step has come, as far as it can be counted. */
+export interface StepProgress {
+  readonly done: number;
+  readonly total: number;
+  readonly unit: 'bytes';
+  readonly ratePerS: number;
+  /** Whole seconds; `null`: nobody knows. */
+  readonly leftS: number | null;
+}
+
 /** What is around a step while it is performed. */
 export interface Performing {
   readonly run: string;
@@ -25,6 +35,8 @@ export interface Performing {
   readonly cancel: Cancel;
   /** What a command prints, as it prints it. */
   readonly output: (stream: 'stdout' | 'stderr', text: string) => void;
+  /** How far it has come, told now and then. */
+  readonly progress?: (progress: StepProgress) => void;
   /** Which passes of the repeated blocks around this is, from the outside (`2.1`); empty outside of any. */
   readonly iteration: string;
   /** An undo is under way: nothing but the step's own timeout may cut it short. */

@@ -93,7 +93,11 @@ interface Values {
   readonly 'shell.begin': { readonly cwd: string; readonly env: { readonly [name: string]: string } };
   readonly read: { readonly content: string } | null;
   readonly run: { readonly stdout: string };
-  readonly 'upload.missing': { readonly missing: string[] };
+  readonly 'upload.begin': {
+    readonly path: string | null;
+    readonly missing: readonly number[];
+    readonly codecs: readonly string[];
+  };
   readonly 'upload.stage': { readonly path: string };
   readonly 'stop-all': { readonly stopped: readonly string[] };
   readonly 'release.safe-to-stop': { readonly safe: boolean; readonly open: readonly string[] };
@@ -117,6 +121,8 @@ type ValueOf<Op extends string> = Op extends keyof Values ? Values[Op] : null;
 type Line =
   | { readonly hello: Hello }
   | { readonly id: number; readonly output: string; readonly text: string }
+  | { readonly id: number; readonly received: number; readonly ms: number }
+  | { readonly id: number; readonly enough: true }
   | (Answer & { readonly id: number });
 
 /** Matchers, typed as what they stand for is not known. */
@@ -152,6 +158,31 @@ export interface Header {
   readonly client?: string;
 }
 
+/** One frame: its codec, its bytes on the wire, and how many it says to be unpacked. */
+export interface Frame {
+  readonly codec: 0 | 1 | 2;
+  readonly wire: Buffer;
+  readonly size: number;
+}
+
+/** A body as the protocol has it: plain frames of at most 300 KB, or those that are given, and the last one. */
+export function framed(body: Buffer | readonly Frame[]): Buffer {
+  const cut = (bytes: Buffer): Frame[] =>
+    Array.from({ length: Math.ceil(bytes.length / 300_000) }, (_, at) => {
+      const wire = bytes.subarray(at * 300_000, (at + 1) * 300_000);
+      return { codec: 0, wire, size: wire.length };
+    });
+  const frames = Buffer.isBuffer(body) ? cut(body) : body;
+  const one = ({ codec, wire, size }: Frame): Buffer => {
+    const header = Buffer.alloc(9);
+    header.writeUInt8(codec, 0);
+    header.writeUInt32BE(wire.length, 1);
+    header.writeUInt32BE(size, 5);
+    return Buffer.concat([header, wire]);
+  };
+  return Buffer.concat([...frames.map(one), Buffer.alloc(9)]);
+}
+
 /** One session with an agent that runs as a local process, or behind the command that reaches another machine. */
 export class Agent {
   readonly child: ChildProcessWithoutNullStreams;
@@ -159,6 +190,8 @@ export class Agent {
   readonly exited: Promise<number | null>;
   output = '';
   stderr = '';
+  /** What it said of bodies while they came. */
+  readonly told: object[] = [];
   #nextId = 1;
   #finished = false;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
@@ -184,27 +217,32 @@ export class Agent {
     this.child.stdin.write(source);
   }
 
-  /** Sends an operation; its whole answer. */
-  ask(op: string, args: object = {}, body?: Buffer, change?: object): Promise<Answer> & { id: number } {
+  /** Sends an operation, a body in frames of its own unless they are given; its whole answer. */
+  ask(
+    op: string,
+    args: object = {},
+    body?: Buffer | readonly Frame[],
+    change?: object,
+  ): Promise<Answer> & { id: number } {
     const id = this.#nextId++;
     const answer = new Promise<Answer>((resolve) => {
       if (this.#finished) resolve({ ok: false, failure: { reason: 'connection-lost' } });
       else this.#waiting.set(id, resolve);
     });
-    this.child.stdin.write(`${JSON.stringify({ id, op, args, change, bytes: body?.length ?? 0 })}\n`);
-    if (body) this.child.stdin.write(body);
+    this.child.stdin.write(`${JSON.stringify({ id, op, args, change, frames: body !== undefined })}\n`);
+    if (body) this.child.stdin.write(framed(body));
     return Object.assign(answer, { id });
   }
 
   /** Sends an operation that must succeed; its value. */
-  async ok<Op extends string>(op: Op, args: object = {}, body?: Buffer): Promise<ValueOf<Op>> {
+  async ok<Op extends string>(op: Op, args: object = {}, body?: Buffer | readonly Frame[]): Promise<ValueOf<Op>> {
     const answer = await this.ask(op, args, body);
     if (!answer.ok) throw new Error(`${op}: ${JSON.stringify(answer.failure)} ${this.stderr}`);
     return answer.value as ValueOf<Op>;
   }
 
   /** Sends an operation that must fail; its failure. */
-  async fails(op: string, args: object = {}, body?: Buffer): Promise<Failure> {
+  async fails(op: string, args: object = {}, body?: Buffer | readonly Frame[]): Promise<Failure> {
     const answer = await this.ask(op, args, body);
     if (answer.ok) throw new Error(`${op} did not fail: ${JSON.stringify(answer.value)}`);
     return given(answer.failure);
@@ -233,6 +271,7 @@ export class Agent {
   #hear(message: Line): void {
     if ('hello' in message) return this.#greet(message.hello);
     if ('output' in message) return void (this.output += message.text);
+    if ('received' in message || 'enough' in message) return void this.told.push(message);
     this.#waiting.get(message.id)?.(message);
     this.#waiting.delete(message.id);
   }

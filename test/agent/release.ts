@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { given, type Agent } from './client.ts';
+import { given, type Agent, type Failure } from './client.ts';
 
 export const sha256 = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
 
@@ -59,18 +59,36 @@ export function blobs(contents: readonly Buffer[]): { readonly list: [string, nu
   return { list: contents.map((content) => [sha256(content), content.length]), body: Buffer.concat(contents) };
 }
 
-/** Sends what is missing of a release. */
+/** Begins a release; the digests that are missing of it. */
+export async function begin(agent: Agent, release: Packed): Promise<string[]> {
+  const text = Buffer.from(canonical(release.manifest));
+  const { missing } = await agent.ok('upload.begin', { release: release.id }, text);
+  return missing.map((index) => (release.manifest.entries[index] as { readonly sha256: string }).sha256);
+}
+
+/** Begins a release and sends what is missing of it. */
 export async function send(agent: Agent, release: Packed): Promise<string[]> {
-  const { missing } = await agent.ok('upload.missing', { blobs: blobs([...release.contents.values()]).list });
+  const missing = await begin(agent, release);
   const { list, body } = blobs(missing.map((digest) => given(release.contents.get(digest))));
   if (list.length > 0) await agent.ok('upload.put', { blobs: list }, body);
   return missing;
 }
 
-/** Sends a release and stages it. */
+/** Sends a release that is refused, at whichever moment; why. */
+export async function refused(agent: Agent, release: Packed): Promise<Failure> {
+  const text = Buffer.from(canonical(release.manifest));
+  const begun = await agent.ask('upload.begin', { release: release.id }, text);
+  if (!begun.ok) return given(begun.failure);
+  await send(agent, release);
+  return agent.fails('upload.stage', { release: release.id });
+}
+
+/** Sends a release and stages it, unless it is there whole. */
 export async function stage(agent: Agent, release: Packed): Promise<string> {
   await send(agent, release);
-  await agent.ok('upload.stage', { release: release.id, manifest: release.manifest });
+  const answer = await agent.ask('upload.stage', { release: release.id });
+  // A release that is there whole is not begun.
+  if (!answer.ok && answer.failure?.code !== 'not-begun') throw new Error(JSON.stringify(answer.failure));
   return release.id;
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Device, type Failure, PYTHON } from './client.ts';
-import { pack, send, type Packed } from './release.ts';
+import { pack, send, type Packed, refused } from './release.ts';
 
 /** Makes a wheel with a right RECORD, then spoils it: `drop` lists what RECORD leaves out, `change` what differs afterwards. */
 const MAKE_WHEEL = `
@@ -49,8 +49,7 @@ const withWheels = (...wheels: Buffer[]): Packed => {
 async function refusal(release: Packed): Promise<Failure> {
   const device = new Device();
   const agent = device.session();
-  await send(agent, release);
-  const failure = await agent.fails('upload.stage', { release: release.id, manifest: release.manifest });
+  const failure = await refused(agent, release);
   expect(existsSync(device.at('releases', release.id))).toBe(false);
   return failure;
 }
@@ -68,7 +67,7 @@ test('wheels are unpacked: purelib and platlib merged, scripts left out, modes k
     }),
   );
   await send(agent, release);
-  await agent.ok('upload.stage', { release: release.id, manifest: release.manifest });
+  await agent.ok('upload.stage', { release: release.id });
   const site = device.at('releases', release.id, 'site-packages');
   expect(readFileSync(join(site, 'demo/__init__.py'), 'utf8')).toBe('X = 1\n');
   expect([readFileSync(join(site, 'pure.py'), 'utf8'), readFileSync(join(site, 'sub/plat.so'), 'utf8')]).toEqual([
@@ -115,7 +114,7 @@ test('two wheels that bring one file may only bring the same', async () => {
     wheel({ 'ns/__init__.py': '', 'ns/b.py': 'b' }),
   );
   await send(agent, same);
-  await agent.ok('upload.stage', { release: same.id, manifest: same.manifest });
+  await agent.ok('upload.stage', { release: same.id });
   expect(await refusal(withWheels(wheel({ 'ns/a.py': 'a' }), wheel({ 'ns/a.py': 'b' })))).toMatchObject({
     code: 'wheel-conflict',
   });

@@ -13,8 +13,8 @@ beats, asked = 0, None
 while True:
     line = hear()
     if 'beat' in line: beats += 1
-    elif line['bytes'] > 0:
-        say({'id': line['id'], 'ok': True, 'value': sys.stdin.buffer.read(line['bytes']).decode()})
+    elif line.get('frames'):
+        say({'id': line['id'], 'ok': True, 'value': sys.stdin.buffer.read(7).decode()})
     else: asked = line['id']
     if asked is not None and beats >= 2:
         say({'id': asked, 'ok': True, 'value': beats})
@@ -56,7 +56,7 @@ describe.each(devices)('beside the session with $kind', ({ missing, start }) => 
         await rest(50);
         yield Buffer.from('two');
       }
-      const payload = (): RawBytes => ({ bytes: 7, chunks: slowly() });
+      const payload = (): RawBytes => ({ chunks: slowly() });
       expect(await link.request({ ...ask, payload }, 'working')).toEqual({ ok: true, value: 'one two' });
       stop();
       const last = await link.request(ask, 'working');

@@ -7,17 +7,23 @@ import {
   readlinkSync,
   readdirSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LIMITS } from '../../lib/device/limits.ts';
+import { createLink, type Link } from '../../lib/device/link.ts';
+import { upload } from '../../lib/device/upload.ts';
+import type { StepProgress } from '../../lib/model/ports.ts';
 import { s } from '../../lib/model/schema.ts';
 import type { Step } from '../../lib/model/step.ts';
+import { shapedLink } from '../../bench/link.ts';
 import { devices, type TestDevice } from './devices.ts';
 import { packedTree } from './packed.ts';
 import { until } from './poll.ts';
-import { cancelByHand, failureIn, performerFor, performing, rigEnded, stepOf, valueIn } from './rig.ts';
+import { BARE, cancelByHand, failureIn, performerFor, performing, QUICK, rigEnded, stepOf, valueIn } from './rig.ts';
 import { temporary } from './temporary.ts';
 
 const ODD = {
@@ -67,6 +73,33 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
         expect(readFileSync(join(arrived(packed.release), path), 'utf8')).toBe(content);
       expect(readlinkSync(join(arrived(packed.release), 'a link'))).toBe("it's");
       await performer.close();
+    });
+
+    test('modes, empty folders and names of 255 bytes arrive as they are', async () => {
+      const performer = performerFor(device.target);
+      const name = 'ü'.repeat(127) + 'x';
+      const packed = pack({ run: '#!', [name]: 'long' }, { modes: { run: 0o755 }, folders: { 'void/inner': 0o750 } });
+      valueIn(await performer.perform(step(packed), performing()));
+      const mode = (path: string): number => statSync(join(arrived(packed.release), path)).mode & 0o777;
+      expect([mode('run'), mode(name), mode('void'), mode('void/inner')]).toEqual([0o755, 0o644, 0o755, 0o750]);
+      expect(readdirSync(join(arrived(packed.release), 'void/inner'))).toEqual([]);
+      await performer.close();
+    });
+
+    test('one exchange when the device has the release, three when it has not', async () => {
+      const limits = { ...LIMITS, ...QUICK };
+      const link = createLink({ target: device.target, run: 'counted', environment: BARE, limits });
+      const asked: string[] = [];
+      const counting: Link = {
+        ...link,
+        request: (request, mode) => (asked.push(request.op), link.request(request, mode)),
+      };
+      const around = { performing: performing(), projectDir: '/', limits };
+      const packed = pack({ a: `counted ${String(trees)}`, b: 'twice', c: 'twice' });
+      for (let time = 0; time < 2; time++)
+        expect(await upload(counting, step(packed) as never, around)).toMatchObject({ ok: true });
+      expect(asked).toEqual(['upload.begin', 'upload.put', 'upload.stage', 'upload.begin']);
+      await link.close();
     });
 
     test('what the device has is not sent again; equal contents go once', async () => {
@@ -174,13 +207,70 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
       expect(value.sentFiles).toBeLessThan(4);
       await performer.close();
     });
+
+    test('on a slow link contents come compressed, with progress, and a cancel is heard at once', async () => {
+      if (device.sshd === null) return;
+      const slow = await shapedLink(device.target.port ?? 0, { delayMs: 5, bytesPerS: 500_000 });
+      const known = join(folder.path, 'slow_hosts');
+      const [key = ''] = Object.values(device.sshd.hostKeys);
+      writeFileSync(known, `[127.0.0.1]:${String(slow.port)} ${key}\n`);
+      const performer = performerFor({ ...device.target, port: slow.port, knownHosts: known });
+      expect(await performer.ask('device.facts')).toMatchObject({ ok: true });
+      const text = Buffer.alloc(20_000_000, 'compressible '.repeat(1000));
+      const startMs = performance.now();
+      expect(valueIn(await performer.perform(step(pack({ text })), performing()))).toMatchObject({
+        sentBytes: 20_000_000,
+      });
+      // As it is, it would take 40 s.
+      expect(performance.now() - startMs).toBeLessThan(15_000);
+
+      const cancel = cancelByHand();
+      const told: StepProgress[] = [];
+      let cancelledMs = 0;
+      const progress = (one: StepProgress): void => {
+        told.push(one);
+        if (told.length > 1) return;
+        cancelledMs = performance.now();
+        cancel.ask();
+      };
+      const random = pack({ random: randomBytes(20_000_000) });
+      const sent = await performer.perform(step(random), performing({ cancel, progress }));
+      expect(failureIn(sent)).toMatchObject({ reason: 'cancelled' });
+      expect(performance.now() - cancelledMs).toBeLessThan(10_000);
+      expect(told[0]).toMatchObject({ total: 20_000_000, unit: 'bytes' });
+      expect(told[0]?.ratePerS).toBeLessThan(2_000_000);
+      expect(told[0]?.leftS).toBeGreaterThan(5);
+      // The session lives: a cancel that was heard costs no connection.
+      expect(await performer.ask('device.facts')).toMatchObject({ ok: true });
+      await performer.close();
+      await slow.close();
+    });
+
+    test('cut off in the middle, it goes on where it was', async () => {
+      if (device.sshd === null) return;
+      const performer = performerFor(device.target);
+      const packed = pack(
+        Object.fromEntries(Array.from({ length: 4 }, (_, index) => [String(index), randomBytes(15 * 1024 * 1024)])),
+      );
+      const before = blobs(device.root);
+      const sent = performer.perform(step(packed), performing());
+      await until('a blob arrived', () => blobs(device.root) > before);
+      device.sshd.cut();
+      expect(valueIn(await sent)).toMatchObject({ sentFiles: 4 });
+      for (const name of ['0', '1', '2', '3']) {
+        const sentAs = readFileSync(join(packed.from, 'tree', name));
+        expect(readFileSync(join(arrived(packed.release), name)).equals(sentAs)).toBe(true);
+      }
+      expect(readdirSync(join(device.root, 'incoming'))).toEqual([]);
+      await performer.close();
+    });
   });
 });
 
-/** Whole contents in the store. */
+/** Contents of 15 MiB that are whole in the store. */
 function blobs(root: string): number {
   if (!existsSync(join(root, 'blobs'))) return 0;
-  return readdirSync(join(root, 'blobs'))
-    .flatMap((name) => readdirSync(join(root, 'blobs', name)))
-    .filter((name) => /^[0-9a-f]+$/.test(name)).length;
+  return readdirSync(join(root, 'blobs')).filter(
+    (name) => statSync(join(root, 'blobs', name)).size === 15 * 1024 * 1024,
+  ).length;
 }

@@ -44,6 +44,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -69,6 +70,8 @@ MAX_HEALTH_BODY_BYTES = MIB
 MAX_HOLDER_BYTES = KIB
 MAX_WHEEL_BYTES = 4 * KIB * MIB
 COPY_CHUNK_BYTES = MIB
+MAX_FRAME_BYTES = MIB
+MAX_COPY_THREADS = 4
 
 DEFAULT_TIMEOUT_S = 6 * 3600.0
 DEFAULT_GRACE_S = 5.0
@@ -108,6 +111,8 @@ DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 MARK = 'SLIPWAY_SERVICE'
 DATABASE_SUFFIXES = ('-wal', '-shm', '-journal')
 DATABASE_FILES = ('',) + DATABASE_SUFFIXES
+
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 RELEASE_ID = re.compile(r'[0-9a-f]{16}\Z')
 DIGEST_HEX = re.compile(r'[0-9a-f]{64}\Z')

@@ -65,8 +65,11 @@ def unlink_durably(path):
 
 def create(path, mode=0o600):
     """Opens a new file that nobody else can have prepared: never through a link."""
-    unlink(path)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        return os.open(path, NEW_FILE, mode)
+    except FileExistsError:
+        unlink(path)
+        return os.open(path, NEW_FILE, mode)
 
 
 def write_durably(path, content, mode=0o600, owner=None):
@@ -152,10 +155,10 @@ def file_digest(path):
     return digest.hexdigest()
 
 
-def copy_hashed(source, target_fd):
+def copy_hashed(source_fd, target_fd):
     """Copies an open file and returns the sha256 of what was copied."""
     digest = hashlib.sha256()
-    for chunk in iter(lambda: source.read(COPY_CHUNK_BYTES), b''):
+    for chunk in iter(lambda: os.read(source_fd, COPY_CHUNK_BYTES), b''):
         digest.update(chunk)
         write_all(target_fd, chunk)
     return digest.hexdigest()

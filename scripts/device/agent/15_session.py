@@ -7,7 +7,8 @@ class Message:
         self.id = data.get('id')
         self.op = data.get('op')
         self.args = data['args'] if isinstance(data.get('args'), dict) else {}
-        self.left = data['bytes'] if isinstance(data.get('bytes'), int) else 0
+        self.framed = bool(data.get('frames'))
+        self.frames = None
         self.change = data.get('change')
         self.cancelled = threading.Event()
         self.signal = 'SIGTERM'
@@ -48,6 +49,8 @@ class Session:
         self.heard = time.monotonic()
         self.children = {}
         self.spawned = 0
+        self.build = None
+        self.arrived = {}
 
     def kept_header(self):
         """The session's header for a keeper, which goes on with this run; the source is not in it."""
@@ -131,30 +134,37 @@ class Session:
         message = Message(data)
         self.pending[message.id] = message
         self.messages.put(message)
-        if message.left > 0:
+        if message.framed:
             self.heard = None  # whoever takes the bytes sees whether they come
             message.consumed.wait()
             self.heard = time.monotonic()
         return self.ending is None
 
-    def take(self, size):
-        """Up to `size` of the raw bytes that follow the operation's line. A client that fell silent does not hold it."""
+    def receive(self, view):
+        """Some of the raw bytes that follow the operation's line. A client that fell silent does not hold it."""
         os.set_blocking(self.stream.fileno(), False)
         try:
-            ready, since = False, time.monotonic()
+            since = time.monotonic()
             while True:
-                chunk = self.stream.read1(min(size, self.message.left))
-                if chunk:
+                got = self.stream.readinto(view)
+                if got:
                     break
                 silent = self.silence_s is not None and time.monotonic() - since > self.silence_s
-                if ready or self.ending or silent:  # readable, and nothing to read: the end
+                if got == 0 or self.ending or silent:  # None: nothing yet; 0: the end
                     raise ConnectionEnded()
-                ready = bool(select.select([self.stream], [], [], PUMP_S)[0])
+                select.select([self.stream], [], [], PUMP_S)
         finally:
             os.set_blocking(self.stream.fileno(), True)
-        self.message.left -= len(chunk)
         self.beat()
-        return chunk
+        return got
+
+    def frames(self):
+        """The contents that follow the operation's line; what came so far, and when, is told after each."""
+        if self.message.framed:
+            self.message.frames = Frames(self)
+            for content in self.message.frames:
+                yield content
+                self.send({'id': self.message.id, 'received': self.message.frames.content, 'ms': round(time.monotonic() * 1000, 2)})
 
     def watch_silence(self):
         """
@@ -168,10 +178,13 @@ class Session:
                 self.end('SIGHUP')
 
     def drain(self):
-        """Reads what the operation left of its bytes, so that the next line is a line again."""
+        """Reads what the operation left of its frames, so that the next line is a line again."""
         try:
-            while self.message.left > 0:
-                self.take(COPY_CHUNK_BYTES)
+            if self.message.framed:
+                frames = self.message.frames or Frames(self)
+                if not frames.over:
+                    self.send({'id': self.message.id, 'enough': True})
+                frames.drain()
         except ConnectionEnded:
             self.end('SIGHUP')
         self.message.consumed.set()
@@ -211,6 +224,8 @@ def perform(session, message):
         reap(session)
         if operation.changes:
             take_turn(session, operation.claims)
+            if not message.op.startswith('upload.'):
+                drop_build(session)  # it reads what other operations may take away
         if message.change is not None:
             intend(session, message.change)
         value, failure = operation.act(session, message.args), None
@@ -277,12 +292,12 @@ def journal(session, operation, message, failure):
         path = os.path.join(session.root.folder('state'), 'journal.jsonl')
         if os.path.exists(path) and os.path.getsize(path) > MAX_JOURNAL_BYTES:
             os.rename(path, path + '.1')
-        append_line(path, line.encode() + b'\n')
+        append_line(path, line.encode() + b'\n', operation.durable)
     except OSError as error:
         session.output('stderr', 'the journal could not be written: %s\n' % error.strerror)
 
 
-def append_line(path, line):
+def append_line(path, line, durable=True):
     """Appends all of it or nothing; a last line that was cut short by something else stays a line of its own."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -294,7 +309,8 @@ def append_line(path, line):
             if os.fstat(fd).st_size == size + written:
                 os.ftruncate(fd, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        os.fsync(fd)
+        if durable:
+            os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -2,7 +2,7 @@
 
 def blob_path(session, digest):
     """Where an arrived content lies."""
-    return session.root.at('blobs', digest[:2], digest)
+    return session.root.at('blobs', digest)
 
 
 def blob_list(args):
@@ -38,59 +38,159 @@ def sources(session):
         top = tree_of(session, record['id'])
         for entry in (record.get('manifest') or {}).get('entries', []):
             if entry['kind'] == 'file' and entry['sha256'] not in damaged:
-                found[entry['sha256']].append(os.path.join(top, entry['path']))
+                found[entry['sha256']].append(top + '/' + entry['path'])
     return found
 
 
-def upload_missing(session, args):
-    """What neither the blobs nor a release on the device can give."""
-    wanted, there = blob_list(args), sources(session)
-    missing = []
-    for digest, size in dict(wanted).items():
-        if not any(has_size(path, size) for path in [blob_path(session, digest)] + there.get(digest, [])):
-            missing.append(digest)
-    return {'missing': missing}
+def upload_begin(session, args):
+    """
+    Takes a manifest in. What the device has of it is put together at once, beside the next messages; the answer names
+    what it lacks, by index into the manifest's entries, and the compressions in which that may come.
+    """
+    drop_build(session)
+    release, text = release_arg(args), received_text(session)
+    manifest = manifest_in(text)
+    check_manifest(manifest)
+    digest = hashlib.sha256(text).hexdigest()
+    if digest[:16] != release:
+        digest = hashlib.sha256(canonical(manifest)).hexdigest()
+    if digest[:16] != release:
+        raise Failed('checksum-mismatch', path='manifest', expected=release, actual=digest[:16])
+    salvage(session, release, manifest)
+    remove_tree(session.root.at('incoming'))
+    if is_whole(session, read_record(session, release)):
+        drop_blobs(session, manifest)
+        return {'path': 'releases/' + release, 'missing': [], 'codecs': []}
+    session.build = Build(session, release, manifest)
+    return {'path': None, 'missing': session.build.missing, 'codecs': codecs_here()}
+
+
+def received_text(session):
+    """What follows the operation's line, as one text."""
+    parts = []
+    for content in session.frames():
+        parts.append(bytes(content))
+        if session.message.frames.content > MAX_LINE_BYTES:
+            raise refused('too-large', 'a manifest of more than %d bytes' % MAX_LINE_BYTES)
+    return b''.join(parts)
+
+
+def manifest_in(text):
+    """The manifest that a text spells."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise refused('bad-manifest', 'not JSON')
+
+
+def drop_build(session):
+    """Ends what was begun to be put together."""
+    if session.build is not None:
+        session.build.stop()
+        session.build = None
 
 
 def upload_put(session, args):
     """Receives contents; each that is complete and right counts, whatever becomes of the connection afterwards."""
-    blobs = blob_list(args)
-    if sum(size for _, size in blobs) != session.message.left:
-        raise refused('bad-request', 'the sizes do not add up to the bytes that follow')
-    for digest, size in blobs:
-        session.check()
-        session.root.folder('blobs', digest[:2])
-        put_blob(session, digest, size)
-
-
-def put_blob(session, digest, size):
-    """
-    One content: written beside its place, verified, renamed. Not fsynced: it is verified again when it is used, so
-    one that a power cut damaged is asked for again, and the release made of it is what must be durable.
-    """
-    path = blob_path(session, digest)
-    temporary = beside(path)
+    arriving = Arriving(session, blob_list(args))
     try:
-        with os.fdopen(create(temporary), 'wb') as file:
-            actual = receive(session, file, size)
-        if actual != digest:
-            raise Failed('checksum-mismatch', path=session.root.relative(path), expected=digest, actual=actual)
-        os.rename(temporary, path)
-    except BaseException:
-        unlink(temporary)
-        raise
+        for content in session.frames():
+            session.check()
+            arriving.take(content)
+        arriving.finish()
+    finally:
+        arriving.close()
 
 
-def receive(session, file, size):
-    """`size` bytes of the connection into a file; their sha256."""
-    digest = hashlib.sha256()
-    left = size
-    while left > 0:
-        chunk = session.take(min(left, COPY_CHUNK_BYTES))
-        digest.update(chunk)
-        file.write(chunk)
-        left -= len(chunk)
-    return digest.hexdigest()
+class Arriving:
+    """
+    Contents one after the other: hashed as they come, written as blobs. Not fsynced: one that a power cut damaged is
+    noticed when a later session uses it, and the release made of it is what must be durable.
+    """
+
+    def __init__(self, session, blobs):
+        self.session = session
+        self.blobs = collections.deque(blobs)
+        self.folder = session.root.folder('blobs')
+        self.file = None
+        self.left = 0
+        self.digest = None
+
+    def take(self, content):
+        """The next bytes: the rest of one content, whole ones, the beginning of another."""
+        while len(content) > 0:
+            if self.file is None:
+                self.empty_ones()
+                if not self.blobs:
+                    raise refused('bad-request', 'more bytes than the blobs have')
+                size = self.blobs[0][1]
+                if size <= len(content):
+                    self.whole(content[:size])
+                    content = content[size:]
+                    continue
+                self.open()
+            part = content[:self.left]
+            self.digest.update(part)
+            write_all(self.file, part)
+            self.left -= len(part)
+            content = content[len(part):]
+            if self.left == 0:
+                self.complete()
+
+    def empty_ones(self):
+        """Contents without bytes need none to come."""
+        while self.blobs and self.blobs[0][1] == 0:
+            self.whole(b'')
+
+    def whole(self, content):
+        """A content that is in memory is verified before it is written."""
+        self.verify(hashlib.sha256(content).hexdigest())
+        self.open()
+        write_all(self.file, content)
+        self.left = 0
+        self.keep()
+
+    def verify(self, actual):
+        """Compares with what was announced."""
+        expected = self.blobs[0][0]
+        if actual != expected:
+            raise Failed('checksum-mismatch', path='blobs/' + expected, expected=expected, actual=actual)
+
+    def open(self):
+        """A new file. Another session may write the same content at this moment: then this one lies beside it."""
+        self.path = self.place = self.folder + '/' + self.blobs[0][0]
+        self.left, self.digest = self.blobs[0][1], hashlib.sha256()
+        try:
+            self.file = os.open(self.path, NEW_FILE, 0o644)
+        except FileExistsError:
+            self.path = beside(self.place) + '.%d' % os.getpid()
+            self.file = create(self.path, 0o644)
+
+    def complete(self):
+        """The last byte of a content came."""
+        self.verify(self.digest.hexdigest())
+        self.keep()
+
+    def keep(self):
+        """A verified content counts; while its file stays this very one, it need not be verified again."""
+        found = os.fstat(self.file)
+        os.close(self.file)
+        self.file = None
+        if self.path is not self.place:
+            os.rename(self.path, self.place)
+        self.session.arrived[self.blobs.popleft()[0]] = (found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def finish(self):
+        """All must have come."""
+        self.empty_ones()
+        if self.blobs:
+            raise refused('bad-request', 'the stream ended before the last blob')
+
+    def close(self):
+        """What is not complete goes."""
+        if self.file is not None:
+            os.close(self.file)
+            unlink(self.path)
 
 
 def canonical(manifest):
@@ -102,29 +202,22 @@ def canonical(manifest):
 
 
 def upload_stage(session, args):
-    """Builds a release's tree out of what is there, verified, and makes it appear by one rename."""
-    release, manifest = release_arg(args), args.get('manifest')
-    check_manifest(manifest)
-    digest = hashlib.sha256(canonical(manifest)).hexdigest()
-    if digest[:16] != release:
-        raise Failed('checksum-mismatch', path='manifest', expected=release, actual=digest[:16])
-    remove_tree(session.root.at('incoming'))
+    """Completes the tree that was begun, and makes it appear by one rename."""
+    release, build = release_arg(args), session.build
+    if build is None or build.release != release:
+        raise refused('not-begun', 'release %s was not begun in this session' % release)
+    session.build = None
     record = read_record(session, release)
-    if is_whole(session, record):
-        drop_blobs(session, manifest)
-        return {'path': 'releases/' + release}
-    staging = os.path.join(session.root.folder('incoming'), '%s.%s' % (release, session.run))
     try:
-        build_tree(session, staging, manifest)
-        tree = tree_digest(staging)
-        move_in(session, staging, release)
+        tree = build.finish()
+        move_in(session, build.top, release)
     except BaseException:
-        remove_tree(staging)
+        build.stop()
         raise
     kept = {key: record[key] for key in ('pinned', 'order', 'withdrawn') if record and record.get(key)}
     state = 'confirmed' if record and record['state'] == 'confirmed' else 'staged'
-    write_record(session, dict(kept, id=release, state=state, manifest=manifest, tree=tree))
-    drop_blobs(session, manifest)
+    write_record(session, dict(kept, id=release, state=state, manifest=build.manifest, tree=tree))
+    drop_blobs(session, build.manifest)
     unlink(damaged_path(session))
     return {'path': 'releases/' + release}
 
@@ -148,9 +241,9 @@ def move_in(session, staging, release):
 
 def drop_blobs(session, manifest):
     """Contents that now lie in a release."""
-    for entry in manifest['entries']:
-        if entry['kind'] == 'file':
-            unlink(blob_path(session, entry['sha256']))
+    there = set(names_in(session.root.at('blobs')))
+    for digest in there.intersection(entry['sha256'] for entry in manifest['entries'] if entry['kind'] == 'file'):
+        unlink(blob_path(session, digest))
 
 
 def check_manifest(manifest):
@@ -202,73 +295,3 @@ def check_entry(entry):
         inside = os.path.normpath(os.path.join(os.path.dirname(path), entry['target']))
         if os.path.isabs(entry['target']) or inside == '..' or inside.startswith('../'):
             raise refused('link-leaves-tree', '%r points at %r' % (path, entry['target']))
-
-
-def build_tree(session, top, manifest):
-    """Materialises a manifest, with its wheels; everything is durable before the tree gets its name."""
-    os.mkdir(top, 0o755)
-    there = sources(session)
-    for entry in manifest['entries']:
-        session.check()
-        place = os.path.join(top, entry['path'])
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        if entry['kind'] == 'file':
-            build_file(session, place, entry, there)
-        elif entry['kind'] == 'link':
-            os.symlink(entry['target'], place)
-        else:
-            os.makedirs(place, exist_ok=True)
-    check_links(top, manifest)
-    unpack_wheels(session, top, manifest.get('wheels') or [])
-    # Folder modes come last, deepest first: one that forbids writing would forbid what goes into it.
-    for entry in sorted(manifest['entries'], key=lambda one: one['path'], reverse=True):
-        if entry['kind'] == 'folder':
-            os.chmod(os.path.join(top, entry['path']), entry['mode'] & 0o777)
-    sync_tree(top)
-
-
-def check_links(top, manifest):
-    """What the text of a link does not show: one that leaves the tree by way of another link."""
-    real = os.path.realpath(top)
-    for entry in manifest['entries']:
-        if entry['kind'] == 'link':
-            end = os.path.realpath(os.path.join(top, entry['path']))
-            if end != real and not end.startswith(real + os.sep):
-                raise refused('link-leaves-tree', '%r leads out of the release' % entry['path'])
-
-
-def build_file(session, place, entry, there):
-    """One file from a blob or from a release that has it, verified while copied; never hard-linked."""
-    blob = blob_path(session, entry['sha256'])
-    actual = None
-    for source in [blob] + there.get(entry['sha256'], []):
-        if not has_size(source, entry['size']):
-            continue
-        actual = copy_verified(source, place, entry)
-        if actual == entry['sha256']:
-            return
-        forget(session, source, blob, entry['sha256'])
-    if actual is None:
-        raise refused('blob-missing', 'the content of %r (%s) has not arrived' % (entry['path'], entry['sha256'][:12]))
-    raise Failed('checksum-mismatch', path=entry['path'], expected=entry['sha256'], actual=actual)
-
-
-def copy_verified(source, place, entry):
-    """Copies with its mode; returns the digest of what was copied."""
-    fd = create(place)
-    try:
-        with open(source, 'rb') as file:
-            actual = copy_hashed(file, fd)
-        os.fchmod(fd, entry['mode'] & 0o777)
-    finally:
-        os.close(fd)
-    return actual
-
-
-def forget(session, source, blob, digest):
-    """A damaged source must not count as there: the next `upload.missing` asks for the content again."""
-    if source == blob:
-        unlink(blob)
-    else:
-        session.root.folder('state')
-        write_json(damaged_path(session), sorted(set(read_json(damaged_path(session)) or []) | {digest}))

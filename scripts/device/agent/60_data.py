@@ -162,7 +162,7 @@ def stage_copy(session, copy, database, facts):
         fd = create(staged)
         try:
             with open(copy, 'rb') as file:
-                actual = copy_hashed(file, fd)
+                actual = copy_hashed(file.fileno(), fd)
             chown(fd, facts['owner'])
             os.fchmod(fd, facts['mode'])
             os.fsync(fd)

@@ -1,6 +1,6 @@
 # ---------------- the table
 
-Operation = collections.namedtuple('Operation', 'act changes claims told')
+Operation = collections.namedtuple('Operation', 'act changes claims told durable', defaults=(True,))
 
 
 def as_given(args):
@@ -52,6 +52,11 @@ def claims(act, told=as_given):
     return Operation(act, True, True, told)
 
 
+def rides_along(act, told=as_given):
+    """One whose effect a power cut may take, and its line in the journal with it: the next line's fsync covers both."""
+    return Operation(act, True, False, told, durable=False)
+
+
 OPERATIONS = {
     'device.facts': reads(device_facts),
     'device.room': reads(device_room),
@@ -65,8 +70,8 @@ OPERATIONS = {
     'restore': changes(restore),
     'read': reads(read),
     'run': changes(run, told_run),
-    'upload.missing': reads(upload_missing),
-    'upload.put': changes(upload_put, told_put),
+    'upload.begin': rides_along(upload_begin),
+    'upload.put': rides_along(upload_put, told_put),
     'upload.stage': changes(upload_stage, told_stage),
     'service.start': changes(service_start),
     'service.stop': changes(service_stop),
