@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceVariable } from '../../lib/model/device.ts';
 import { containerState, createContainer, type ContainerState } from './container.ts';
-import { attachDisk, makeDisk, removeDisk } from './disk.ts';
+import { attachDisk, detachDisk, makeDisk, removeDisk } from './disk.ts';
 import { ensureImage } from './image.ts';
 import { ensureOperatorKey, makeHostKey, operatorKey } from './keys.ts';
 import { freePorts } from './ports.ts';
@@ -113,6 +113,9 @@ export class Board {
     if (found === null) throw new Problem({ reason: 'no-board', name: id.name });
     const folder = join(id.state, id.name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    await must(['docker', 'stop', '--time', '0', id.name]);
+    // The disk's device first: while there is a container, whoever is cut short here can be followed by another.
+    await detachDisk(found.image, id.name, folder);
     await must(['docker', 'rm', '--force', '--volumes', id.name]);
     await removeDisk(found.image, id.name, folder);
     rmSync(folder, { recursive: true, force: true });

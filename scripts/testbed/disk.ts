@@ -51,12 +51,17 @@ export async function attachDisk(image: string, name: string, folder: string): P
   }
 }
 
-/** Removes the volume, its device and the file. */
-export async function removeDisk(image: string, name: string, folder: string): Promise<void> {
+/** Gives back the device of a board that does not run; nothing if it has none. */
+export async function detachDisk(image: string, name: string, folder: string): Promise<void> {
   const device = await deviceOf(name);
-  if (device !== null) {
+  if (device !== null) await inMaker(image, folder, DETACH, [device, fileOf(name)]);
+}
+
+/** Removes the device, the volume and the file of a board that has no container. */
+export async function removeDisk(image: string, name: string, folder: string): Promise<void> {
+  if ((await deviceOf(name)) !== null) {
+    await detachDisk(image, name, folder);
     await must(['docker', 'volume', 'rm', volumeOf(name)]);
-    await inMaker(image, folder, DETACH, [device, fileOf(name)]);
   }
   rmSync(join(folder, fileOf(name)), { force: true });
 }

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { must } from './run.ts';
 
@@ -7,7 +16,12 @@ export const operatorKey = (state: string): string => join(state, 'operator', 'k
 
 /** Makes the operator's key unless it is there. */
 export async function ensureOperatorKey(state: string): Promise<void> {
-  if (existsSync(operatorKey(state))) return;
+  if (!existsSync(operatorKey(state))) await makeOperatorKey(state);
+  // It goes over with its mode, and sshd there reads it as whoever logs in, whatever the umask here is.
+  chmodSync(`${operatorKey(state)}.pub`, 0o644);
+}
+
+async function makeOperatorKey(state: string): Promise<void> {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const fresh = mkdtempSync(join(state, 'operator-'));
   await makeKey(join(fresh, 'key'), 'slipway-testbed');
