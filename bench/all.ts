@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { report, type Figure } from './figures.ts';
 import { measureLiveView } from './live-view.ts';
 import { measureStartup } from './startup.ts';
+import { measureTransfer } from './transfer.ts';
 
 const SHAPES = ['chain', 'fan', 'random'] as const;
 const TASKS = 10_000;
@@ -28,4 +29,10 @@ function measureEngine(): readonly Figure[] {
   });
 }
 
-process.exitCode = report([...(await measureStartup()), ...measureEngine(), ...(await measureLiveView())]) ? 0 : 1;
+const figures = [
+  ...(await measureStartup()),
+  ...measureEngine(),
+  ...(await measureLiveView()),
+  ...(await measureTransfer()),
+];
+process.exitCode = report(figures) ? 0 : 1;

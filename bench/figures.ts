@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url';
 
-/** Something that was measured, and what it may be at most; without a target it is only told. */
+/** Something that was measured, and what it may be at most or must be at least; without a target it is only told. */
 export interface Figure {
   readonly what: string;
   readonly measured: number;
-  readonly unit: '×' | 'µs' | 'ms';
+  readonly unit: '×' | 'µs' | 'ms' | 'MB';
   readonly atMost: number | null;
+  readonly atLeast?: number;
 }
 
 export function median(values: readonly number[]): number {
@@ -19,12 +20,7 @@ export function median(values: readonly number[]): number {
 export function report(figures: readonly Figure[]): boolean {
   const rows = figures.map(
     (figure) =>
-      [
-        figure.what,
-        shown(figure.measured, figure),
-        figure.atMost === null ? '' : `≤ ${shown(figure.atMost, figure)}`,
-        missed(figure) ? 'MISSED' : '',
-      ] as const,
+      [figure.what, shown(figure.measured, figure), targetOf(figure), missed(figure) ? 'MISSED' : ''] as const,
   );
   const width = Math.max(...rows.map(([what]) => what.length));
   for (const [what, measured, target, verdict] of rows)
@@ -32,7 +28,14 @@ export function report(figures: readonly Figure[]): boolean {
   return !figures.some(missed);
 }
 
-const missed = ({ measured, atMost }: Figure): boolean => atMost !== null && !(measured <= atMost);
+const missed = ({ measured, atMost, atLeast }: Figure): boolean =>
+  (atMost !== null && !(measured <= atMost)) || (atLeast !== undefined && !(measured >= atLeast));
+const targetOf = (figure: Figure): string =>
+  figure.atMost !== null
+    ? `≤ ${shown(figure.atMost, figure)}`
+    : figure.atLeast === undefined
+      ? ''
+      : `≥ ${shown(figure.atLeast, figure)}`;
 const shown = (value: number, { unit }: Figure): string => `${value.toFixed(unit === '×' ? 2 : 1)} ${unit}`;
 
 /** Measures and prints, when the file that calls it is the one that Node was started with. */

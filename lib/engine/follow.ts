@@ -70,6 +70,7 @@ export function eventsOf({ emit, line }: Sink, task: string, past: Before | null
       else emit({ type: 'step-failed', id: step.id, failure: more as Failure, ...pass(at) });
     },
     output: (step, stream, text) => emit({ type: 'step-output', id: step.id, stream, text }),
+    progress: (step, progress) => emit({ type: 'step-progress', id: step.id, ...progress }),
     change: (what, id, at) =>
       emit({ type: what === 'started' ? 'change-started' : 'change-finished', id, ...pass(at) }),
     waited: (id, at, value) => emit({ type: 'wait-finished', id, value, ...pass(at) }),

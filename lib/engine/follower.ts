@@ -1,6 +1,6 @@
 import type { Failure } from '../model/failure.ts';
 import type { Json } from '../model/json.ts';
-import type { ArmedChange, Cancel } from '../model/ports.ts';
+import type { ArmedChange, Cancel, StepProgress } from '../model/ports.ts';
 import type { StepId } from '../model/ref.ts';
 import type { Item, Scope, Step } from '../model/step.ts';
 import type { Facts } from './facts.ts';
@@ -53,6 +53,7 @@ export interface Follower {
   step(what: 'finished', step: Step, at: At, value: Json): void;
   step(what: 'failed', step: Step, at: At, failure: Failure): void;
   output(step: Step, stream: 'stdout' | 'stderr', text: string): void;
+  progress(step: Step, progress: StepProgress): void;
   change(what: 'started' | 'finished', id: StepId, at: At): void;
   /** A wait that is over: its value stands for all of its passes. */
   waited(id: StepId, at: At, value: Json): void;

@@ -24,8 +24,8 @@ const DURABLE: ReadonlySet<RunEvent['type']> = new Set([
 
 export const isDurable = (event: RunEvent): boolean => DURABLE.has(event.type);
 
-/** Output goes to files of its own; everything else is journaled. */
-export const isJournaled = (event: RunEvent): boolean => event.type !== 'step-output';
+/** Output goes to files of its own, how far a step has come is soon untrue; everything else is journaled. */
+export const isJournaled = (event: RunEvent): boolean => event.type !== 'step-output' && event.type !== 'step-progress';
 
 /** What a cut-off run left to be done, read from its journal. */
 export interface Leftover extends Past {

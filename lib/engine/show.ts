@@ -126,6 +126,7 @@ function shower(
       });
     },
     output: nothing,
+    progress: nothing,
     change: nothing,
     waited: nothing,
     replays: false,

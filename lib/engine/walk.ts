@@ -118,7 +118,10 @@ export class Walker {
     const performed = await attempt(() =>
       performer.perform(
         step,
-        this.#performing(at, (stream, text) => follower.output(step, stream, text)),
+        this.#performing(at, {
+          output: (stream, text) => follower.output(step, stream, text),
+          progress: (progress) => follower.progress(step, progress),
+        }),
       ),
     );
     if (!performed.ok) {
@@ -130,11 +133,11 @@ export class Walker {
     return DONE;
   }
 
-  #performing(at: At, output: Performing['output'] = () => undefined): Performing {
+  #performing(at: At, hearing: Pick<Performing, 'output' | 'progress'> = { output: () => undefined }): Performing {
     const { run, env } = this.#context;
     const { undoing, iteration, afterwards = false } = at;
     const armed = at.armedChange && !undoing ? { armed: at.armedChange } : {};
-    return { run, env, cancel: undoing ? NEVER : at.cancel, undoing, afterwards, iteration, output, ...armed };
+    return { run, env, cancel: undoing ? NEVER : at.cancel, undoing, afterwards, iteration, ...hearing, ...armed };
   }
 
   async #change(item: ItemOf<'change'>, facts: Facts, at: At): Promise<Walked> {

@@ -1,5 +1,6 @@
 import type { Failure } from './failure.ts';
 import type { Json } from './json.ts';
+import type { StepProgress } from './ports.ts';
 import type { StepId } from './ref.ts';
 import type { Effect, Place, Scope } from './step.ts';
 
@@ -35,6 +36,8 @@ export type RunEvent =
       readonly line: string;
     } & Pass)
   | { readonly type: 'step-output'; readonly id: StepId; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  /** Told now and then while a step goes on that can be counted. */
+  | ({ readonly type: 'step-progress'; readonly id: StepId } & StepProgress)
   | ({ readonly type: 'step-finished'; readonly value: Json } & Pass)
   | ({ readonly type: 'step-failed'; readonly failure: Failure } & Pass)
   | ({ readonly type: 'wait-finished'; readonly value: Json } & Pass)

@@ -7,6 +7,7 @@ import { itemsIn } from '../model/step.ts';
 import { paintWith, type Paint } from './colors.ts';
 import { explainFailure, messageLines, tailOf } from './explain.ts';
 import { Lines, neutral } from './neutral.ts';
+import { progressWords } from './progress.ts';
 import { quoteWord } from './quote.ts';
 
 /** Lines of a task's output that are kept, to be shown again should it fail. */
@@ -67,6 +68,11 @@ export class Outcomes {
       }
       case 'step-output':
         return this.#output(event.id, this.#lines.add(`${event.stream} ${event.id}`, event.text));
+      case 'step-progress': {
+        const task = this.tasks.get(this.taskOf(event.id));
+        if (task) task.doing = progressWords(event);
+        return [];
+      }
       case 'step-finished':
       case 'step-failed':
         if (event.type === 'step-finished') this.#told(event.id, event.value);

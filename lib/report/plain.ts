@@ -7,10 +7,19 @@ import { paintWith } from './colors.ts';
 import { armedWords } from './dry-run.ts';
 import { messageLines } from './explain.ts';
 import { duration, epilogue, Outcomes } from './outcome.ts';
+import { progressWords } from './progress.ts';
 import type { Reporter, Write } from './reporter.ts';
 
+/** The shortest time between two lines of one step's progress, and before the first, in ms. */
+const PROGRESS_MS = 5_000;
+
 /** For pipes and logs: every line as it comes, behind the name of its task; what failed stands last and whole. */
-export function plainReporter(write: Write, color: boolean, plan: Plan): Reporter {
+export function plainReporter(
+  write: Write,
+  color: boolean,
+  plan: Plan,
+  nowMs = (): number => performance.now(),
+): Reporter {
   const outcomes = new Outcomes(color);
   const paint = paintWith(color);
   const services = servicesHere(plan);
@@ -21,6 +30,15 @@ export function plainReporter(write: Write, color: boolean, plan: Plan): Reporte
   const line = (task: string, text: string): void => {
     whole = whole === task ? task : null;
     write(`${paint('cyan', task.padEnd(width))} ${paint('dim', '│')} ${text}\n`);
+  };
+
+  /** When each step's progress was last told, or first could have been. */
+  const toldMs = new Map<StepId, number>();
+  const progressed = (event: Extract<RunEvent, { readonly type: 'step-progress' }>): void => {
+    const [ms, last] = [nowMs(), toldMs.get(event.id)];
+    if (last !== undefined && ms - last < PROGRESS_MS) return;
+    toldMs.set(event.id, ms);
+    if (last !== undefined) line(outcomes.taskOf(event.id), `  ${progressWords(event)}`);
   };
 
   const failed = (task: string, what: string, failure: Failure): void => {
@@ -35,6 +53,8 @@ export function plainReporter(write: Write, color: boolean, plan: Plan): Reporte
       case 'step-started':
         whole = event.task;
         return line(event.task, event.line);
+      case 'step-progress':
+        return progressed(event);
       case 'step-failed':
         return failed(outcomes.taskOf(event.id), 'failed', event.failure);
       case 'step-undone':

@@ -333,7 +333,7 @@ test('what a killed agent had moved into a tree is not asked for again', async (
   const release = pack({ 'd/a': 'moved', b: 'damaged', c: 'arrived' });
   await send(agent, release);
   await agent.kill();
-  const tree = device.at('incoming', `${release.id}.run-1`);
+  const tree = device.at('incoming', nth(readdirSync(device.at('incoming')), 0));
   renameSync(device.at('blobs', sha256('moved')), join(tree, 'd/a'));
   renameSync(device.at('blobs', sha256('damaged')), join(tree, 'b'));
   writeFileSync(join(tree, 'b'), 'DAMAGED');

@@ -63,6 +63,30 @@ test('plain: a message of several lines, from a device, steers no terminal', () 
   );
 });
 
+test('plain: how far a step has come, once it takes long, and at most every five seconds', () => {
+  let [out, ms] = ['', 0];
+  const reporter = plainReporter(
+    (text) => (out += text),
+    false,
+    plan,
+    () => ms,
+  );
+  const at = (seconds: number, done: number, leftS: number | null): void => {
+    ms = seconds * 1000;
+    reporter.event({ type: 'step-progress', id: 'deploy/1', done, total: 2e8, unit: 'bytes', ratePerS: 5.06e6, leftS });
+  };
+  reporter.event(start('deploy/1', 'deploy'));
+  out = '';
+  at(1, 1e6, 40);
+  at(5.9, 3e6, 40);
+  at(6, 12.34e6, 37);
+  at(10.9, 50e6, 30);
+  at(11, 60e6, null);
+  expect(out).toBe(`deploy            │   12.3 of 200.0 MB (6 %), 5.1 MB/s, 37 s left
+deploy            │   60.0 of 200.0 MB (30 %), 5.1 MB/s
+`);
+});
+
 test('plain: lines behind their task; what failed is told last and whole, with the command that runs only it', () => {
   const text = played([
     { type: 'task-started', task: build },

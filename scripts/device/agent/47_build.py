@@ -10,7 +10,7 @@ class Build:
         self.session = session
         self.release = release
         self.manifest = manifest
-        self.top = os.path.join(session.root.folder('incoming'), '%s.%s' % (release, session.run))
+        self.top = os.path.join(session.root.folder('incoming'), '%s.%s.%d' % (release, session.run, os.getpid()))
         self.files = [entry for entry in manifest['entries'] if entry['kind'] == 'file']
         self.there = sources(session)
         self.copies = collections.deque()
@@ -111,7 +111,9 @@ class Build:
         for thread in self.threads:
             thread.join()
         for place, blob in self.moved:
-            os.rename(place, blob)
+            # Another session may have begun the same release meanwhile, and taken them as blobs itself.
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(place, blob)
         remove_tree(self.top)
 
 
