@@ -48,7 +48,10 @@ export function payloadOf(tree: string, files: readonly PackedFile[], sending: S
   const begin = (buffer: Buffer): Promise<Ready> | null => {
     const piece = compression === null ? WHOLE : pace.next();
     const end = reader.fill(buffer.subarray(0, HEADER_BYTES + piece.bytes));
-    if (end === null) return null;
+    if (end === null) {
+      buffers.give(buffer);
+      return null;
+    }
     lent.set(buffer.buffer, buffer);
     return frameOf(buffer, end, piece.way);
   };
