@@ -11,13 +11,16 @@ import type { Session } from './session.ts';
 /** How often one request is sent again because the connection went before its answer came. */
 const MOST_RESENT = 5;
 
+/** What may have done something each time that it began: a command of anybody's. */
+const ONCE: ReadonlySet<string> = new Set(['run', 'release.exec']);
+
 /** Whether work goes on, or what it changed is put back: an undo takes locks again whoever held them meanwhile. */
 export type Mode = 'working' | 'undoing';
 
 /**
  * The one session of a run with a device, made on first use. A connection that is lost is made again for a while, its
- * locks are taken again, and what was asked is asked again, for every operation but `run` comes to the same when it is
- * repeated. Work goes on only if nobody else held one of the locks in between; otherwise nothing but its undo does.
+ * locks are taken again, and what was asked is asked again, for every operation but a command comes to the same when
+ * it is repeated. Work goes on only if nobody else held one of the locks in between; otherwise nothing but its undo does.
  */
 export interface Link {
   /** A session was there and is gone. */
@@ -110,7 +113,7 @@ export function createLink(options: LinkOptions): Link {
       return loss !== null || (live !== null && live.session.lost !== null);
     },
     request: (request, mode) =>
-      ask(mode, request.cancel, request.op === 'run' ? 0 : MOST_RESENT, (session) => session.request(request)),
+      ask(mode, request.cancel, ONCE.has(request.op) ? 0 : MOST_RESENT, (session) => session.request(request)),
     async fresh(request) {
       const early = await ahead;
       ahead = null;

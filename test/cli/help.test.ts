@@ -58,6 +58,7 @@ test('statuses follow the outcome and the failure', () => {
       statusOfRun('cancelled', { reason: 'cancelled', signal }),
     ),
   ).toEqual([129, 130, 143]);
+  expect(statusOfFailure({ reason: 'sudo-refused', place: 'x', user: 'y', why: 'no-sudo', said: '' })).toBe(3);
   expect(statusOfFailure({ reason: 'host-key', place: 'x', address: 'y', state: 'changed', fingerprint: 'z' })).toBe(3);
 });
 

@@ -60,7 +60,10 @@ test('generated ones are kept, closed to others, and a new name is added', async
 
 test('the report shows values and sources, and no secret', async () => {
   const sources = await sourcesOf(
-    { '.env': 'TOKEN=hunter2\nLOG_LEVEL=debug', '.env.jetson': 'JETSON_HOST=j\nJETSON_PORT=22' },
+    {
+      '.env': 'TOKEN=hunter2\nLOG_LEVEL=debug',
+      '.env.jetson': 'JETSON_HOST=j\nJETSON_PORT=22\nJETSON_SUDO=yes\nJETSON_SUDO_PASSWORD=open sesame',
+    },
     { flags: { DEPLOY_TO: { flag: '--to', value: 'jetson' } } },
   );
   const report = configReport(sources, { devices: ['jetson'], secrets: NAMES, variables: ['LOG_LEVEL'] });
@@ -69,6 +72,8 @@ test('the report shows values and sources, and no secret', async () => {
     { name: 'JETSON_HOST', value: 'j', source: '.env.jetson' },
     { name: 'JETSON_PORT', value: '22', source: '.env.jetson' },
     { name: 'JETSON_ROOT', value: '~/slipway', source: 'default' },
+    { name: 'JETSON_SUDO', value: 'yes', source: '.env.jetson' },
+    { name: 'JETSON_SUDO_PASSWORD', value: '***', source: '.env.jetson' },
     { name: 'LOG_LEVEL', value: 'debug', source: '.env' },
     { name: 'DJANGO_SECRET_KEY', value: '', source: 'not set' },
     { name: 'TOKEN', value: '***', source: '.env' },

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -153,6 +153,24 @@ describe.skipIf(missingTools !== null).each(transports)(`a lost connection by $t
     });
     expect(value).toBe('again');
     await other('finds it held');
+  });
+
+  test('a command in a release is not run twice', async () => {
+    const performer = through();
+    const folder = join(sshd.folder, 'tree-exec');
+    mkdirSync(folder);
+    const packed = packedTree(folder, { file: 'x' });
+    const yields = s.object({ path: s.string, sentFiles: s.number, sentBytes: s.number });
+    expect(await performer.perform(stepOf('upload', packed, { yields }), performing())).toMatchObject({ ok: true });
+    symlinkSync(`releases/${packed.release}`, at('current'));
+    const argv = ['sh', '-c', `echo x >> ${at('begun')}; sleep 62`];
+    const asked = performer.ask('release.exec', { argv });
+    await until('it began', () => begun() === 1);
+    cable.cut();
+    expect(failureIn(await asked)).toMatchObject({ reason: 'connection-lost', doing: 'release.exec' });
+    expect(await performer.ask('device.facts')).toMatchObject({ ok: true });
+    expect(begun()).toBe(1);
+    rmSync(at('current'));
   });
 
   test('a command is not run twice; its undo goes on under the lock, and what the command ran has ended', async () => {

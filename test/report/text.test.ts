@@ -277,3 +277,24 @@ test.each([
 ])('colours: asked %s, %o, terminal %s', (asked, env, terminal, expected) => {
   expect(wantsColor(asked, env, terminal)).toBe(expected);
 });
+
+test('what a sudo or an ssh said stands in the message, and what to set beside it', () => {
+  const refused = { reason: 'sudo-refused', place: 'my-board', user: 'ann' } as const;
+  expect(explainFailure({ ...refused, why: 'password-needed', said: 'sudo: a password is required' })).toEqual({
+    message: 'sudo on my-board does not let ann in without a password; it said: sudo: a password is required',
+    next: 'set MY_BOARD_SUDO_PASSWORD, or allow it there without one (NOPASSWD in sudoers)',
+  });
+  expect(explainFailure({ ...refused, why: 'wrong-password', said: '' }).next).toBe(
+    'it was tried once; correct MY_BOARD_SUDO_PASSWORD',
+  );
+  const failed = {
+    reason: 'ssh-failed',
+    place: 'board',
+    address: 'h:22',
+    through: 'proxyjump b',
+    status: 255,
+  } as const;
+  expect(explainFailure({ ...failed, said: 'no route' }).message).toBe(
+    'ssh does not get into board (h:22, through proxyjump b): no route',
+  );
+});
