@@ -197,14 +197,14 @@ describe.skipIf(boardMissing !== null)(
 
     test('declared commands run as the service does, and end with the session', async () => {
       const command = ['sh', '-c', 'id -u; grep -c NoNewPrivs:.1 /proc/self/status; touch x 2>&1; echo $$HOME'];
-      const packed = release('smoke', [api()], { smoke: command });
+      const packed = release('smoke', [api()], { smoke: { argv: command } });
       const id = await stage(agent, packed);
       await agent.ok('stop-all');
       await start(agent, id, ['api']);
       agent.output = '';
       await agent.ok('release.gate', { release: id });
       expect(agent.output).toMatch(/^.*\n\d{3}\n1\ntouch: .*Read-only file system\n/);
-      const long = release('long', [api()], { smoke: ['sleep', '600'] });
+      const long = release('long', [api()], { smoke: { argv: ['sleep', '600'] } });
       await agent.ok('stop-all');
       await start(agent, await stage(agent, long), ['api']);
       void agent.ask('release.gate', { release: long.id });
