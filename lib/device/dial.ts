@@ -33,6 +33,7 @@ export type Linked = { readonly ok: true; readonly live: Live } | { readonly ok:
 
 /** Connects and starts the agent; a cancel ends the attempt. */
 export async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {
+  if (cancel?.cancelled) return { ok: false, failure: cancel.cancelled };
   const abandon = new AbortController();
   const withdraw = cancel?.onCancel(() => abandon.abort());
   const opened = await dial(options, abandon.signal);

@@ -4,7 +4,7 @@ import type { Answer } from './answer.ts';
 import { clientOf } from './client.ts';
 import { hangUp, start, type Linked, type LinkOptions, type Live } from './dial.ts';
 import { takeLock } from './lock.ts';
-import { persist } from './reconnect.ts';
+import { createClosing, persist } from './reconnect.ts';
 import type { Request } from './request.ts';
 import type { Session } from './session.ts';
 
@@ -42,6 +42,7 @@ export function createLink(options: LinkOptions): Link {
   const { run, limits, target } = options;
   const client = clientOf(options.environment);
   const held = new Set<string>();
+  const closing = createClosing();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
   let beatMs: number | null = null;
@@ -85,7 +86,7 @@ export function createLink(options: LinkOptions): Link {
 
   const linked = (cancel: Cancel | null): Promise<Linked> => {
     // Branches of a plan run side by side: they wait for the same connection.
-    opening ??= open(cancel).finally(() => (opening = null));
+    opening ??= open(closing.with(cancel)).finally(() => (opening = null));
     return opening;
   };
 
@@ -97,13 +98,16 @@ export function createLink(options: LinkOptions): Link {
   ): Promise<Answer> => {
     let answer: Answer | null = null;
     for (let sent = 0; sent <= mostResent; sent++) {
-      const opened = await linked(cancel);
+      let opened = await linked(cancel);
+      // Another's cancel ended an attempt that was shared.
+      while (!opened.ok && opened.failure.reason === 'cancelled' && !cancel?.cancelled && !closing.closed)
+        opened = await linked(cancel);
       if (mode === 'working' && interrupted !== null) return { ok: false, failure: interrupted };
       // What went wrong first says more than why there is no other connection.
       if (!opened.ok) return answer === null || cancel?.cancelled ? opened : answer;
       const { session } = opened.live;
       answer = await act(session, sent > 0);
-      if (answer.ok || answer.failure.reason !== 'connection-lost' || !session.dropped) return answer;
+      if (answer.ok || answer.failure.reason !== 'connection-lost' || !session.dropped || closing.closed) return answer;
     }
     return answer ?? { ok: false, failure: { reason: 'broken', message: 'nothing was asked' } };
   };
@@ -148,6 +152,7 @@ export function createLink(options: LinkOptions): Link {
       await live.session.request({ op: 'unlock', args: { name }, cancel: null, timeoutMs: limits.closeMs });
     },
     async close() {
+      closing.close();
       const early = await ahead;
       if (early?.ok === true) await hangUp(early.live);
       await opening;

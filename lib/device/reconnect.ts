@@ -24,6 +24,43 @@ export async function persist(attempt: () => Promise<Linked>, until: number, can
   }
 }
 
+/** A cancel of one's own, joined with whichever a caller has. */
+export interface Closing {
+  readonly closed: boolean;
+  close(): void;
+  with(cancel: Cancel | null): Cancel;
+}
+
+/** What ends every attempt to connect at once, because nobody wants the connection any more. */
+export function createClosing(): Closing {
+  const why: Failure = { reason: 'cancelled', signal: 'SIGTERM' };
+  const listeners = new Set<(why: Failure) => void>();
+  let closed = false;
+  return {
+    get closed() {
+      return closed;
+    },
+    close() {
+      closed = true;
+      for (const listener of listeners) listener(why);
+    },
+    with: (cancel) => ({
+      get cancelled() {
+        return closed ? why : (cancel?.cancelled ?? null);
+      },
+      onCancel(listener) {
+        if (closed) listener(why);
+        listeners.add(listener);
+        const withdraw = cancel?.onCancel(listener);
+        return () => {
+          listeners.delete(listener);
+          withdraw?.();
+        };
+      },
+    }),
+  };
+}
+
 function pause(pauseMs: number, cancel: Cancel | null): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => done(), pauseMs);

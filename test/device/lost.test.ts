@@ -155,6 +155,34 @@ describe.skipIf(missingTools !== null).each(transports)(`a lost connection by $t
     await other('finds it held');
   });
 
+  test('closing ends the wait for another connection, and nothing connects any more', async () => {
+    const performer = through({ limits: { reconnectMs: 60_000 } });
+    const asked = performer.ask('test.slow');
+    await until('it began', () => begun() === 1);
+    await cable.unplug();
+    const closed = performer.close();
+    expect(await asked).toMatchObject({ ok: false });
+    await closed;
+    await cable.plug();
+    const before = cable.connections;
+    expect(await performer.ask('device.facts')).toMatchObject({ ok: false });
+    expect(cable.connections).toBe(before);
+  });
+
+  test("a cancel of one branch does not end another's wait", async () => {
+    const performer = through({ limits: { reconnectMs: 60_000 } });
+    expect(await performer.ask('device.facts')).toMatchObject({ ok: true });
+    await cable.unplug();
+    const cancel = cancelByHand();
+    const write = stepOf('write', { path: 'file', content: 'x', mode: 0o644 });
+    const waiting = performer.perform(write, performing({ cancel }));
+    const undo = performer.perform(stepOf('restore', { path: 'file', saved: write.id }), performing({ undoing: true }));
+    cancel.ask();
+    expect(failureIn(await waiting)).toEqual({ reason: 'cancelled', signal: 'SIGINT' });
+    await cable.plug();
+    expect(valueIn(await undo)).toBeNull();
+  });
+
   test('a command in a release is not run twice', async () => {
     const performer = through();
     const folder = join(sshd.folder, 'tree-exec');
