@@ -226,7 +226,7 @@ async function overSlowLink(
 /** All take turns, in one run; those who are compared do so within one round. */
 export async function measureTransfer(): Promise<readonly Figure[]> {
   const top = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
-  const sshd = await startSshd();
+  const sshd = await startSshd({ config: ['Subsystem sftp internal-sftp'] });
   const link = await shapedLink(sshd.device.port ?? 22, SLOW);
   try {
     const wayTo = (port: number): Way => {

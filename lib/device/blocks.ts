@@ -7,7 +7,7 @@ import type { PackedFile } from './packed.ts';
 /** Content of one frame, in bytes: large enough for few messages, small enough to hear a cancel soon. */
 export const BLOCK_BYTES = 256 * 1024;
 /** How many buffers there are: what is read ahead, compressed and not yet taken by the connection lies in them. */
-const BUFFERS = 8;
+const BUFFERS = 4;
 
 /** Buffers that are used again and again: garbage of this size makes a process grow long before it is collected. */
 export class Buffers {

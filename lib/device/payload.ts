@@ -1,13 +1,14 @@
 import type { Failure } from '../model/failure.ts';
 import { BLOCK_BYTES, BlockReader, type Buffers } from './blocks.ts';
 import { Flight } from './flight.ts';
+import { Garbage } from './garbage.ts';
 import { HEADER_BYTES, LAST_FRAME, MAX_FRAME_BYTES, packedFrame, plainFrame, type Compression } from './frames.ts';
 import type { Pace, Piece, Way } from './pace.ts';
 import type { PackedFile } from './packed.ts';
 import type { RawBytes } from './request.ts';
 
 /** Frames that are read, and where it pays compressed, while others are on their way. */
-const AHEAD = 3;
+const AHEAD = 2;
 
 const WHOLE: Piece = { way: 'plain', bytes: BLOCK_BYTES };
 
@@ -39,6 +40,7 @@ export interface Sending {
 export function payloadOf(tree: string, files: readonly PackedFile[], sending: Sending): Payload {
   const reader = new BlockReader(tree, files);
   const flight = new Flight();
+  const garbage = new Garbage();
   const { compression, pace, buffers, arrived } = sending;
   const lent = new Map<ArrayBufferLike, Buffer>();
   let stopped = false;
@@ -81,6 +83,7 @@ export function payloadOf(tree: string, files: readonly PackedFile[], sending: S
         if (!wanted()) break;
         flight.sent(ready.bytes, ready.frame.length);
         pace.sent(ready.way, ready.bytes);
+        garbage.sent(ready.bytes);
         yield ready.frame;
       }
       yield LAST_FRAME;
