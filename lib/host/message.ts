@@ -36,7 +36,7 @@ const WORDS: { readonly [event: string]: string } = {
   success: 'done',
   failure: 'FAILED, nothing had to be taken back',
   'taken-back': 'TAKEN BACK',
-  'not-put-back': 'NOT PUT BACK: look at it, then recover',
+  'not-put-back': 'NOT PUT BACK from here: see status, then recover',
   unfinished: 'done and stays, but what was to follow FAILED',
 };
 
