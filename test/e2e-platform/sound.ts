@@ -73,14 +73,18 @@ function expectTidy(platform: Platform): void {
   expect(readdirSync(platform.path('.slipway/rehearsal')).filter((name) => name.startsWith('.keys-'))).toEqual([]);
 }
 
-/** The rules of the machine's firewall, as far as it has one that may be listed. */
+/** Frames around rules, and what Docker keeps for the containers of other tests. */
+const NO_RULE = /^\s*(#|table|chain|type|policy|:|\*|\}|COMMIT|$)|docker|172\.1[67]\./i;
+
+/** The rules of the machine's firewall, as far as it has one that may be listed; without counters. */
 export function firewall(): readonly string[] {
   return [['nft', 'list', 'ruleset'], ['iptables-save']].map(([tool = '', ...args]) => {
     try {
-      return execFileSync(tool, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).replace(
-        /^#.*$|\[\d+:\d+\]/gm,
-        '',
-      );
+      return execFileSync(tool, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+        .split('\n')
+        .filter((line) => !NO_RULE.test(line))
+        .map((line) => line.replace(/packets \d+ bytes \d+|\[\d+:\d+\]/g, ''))
+        .join('\n');
     } catch {
       return `no answer from ${tool}`;
     }
