@@ -234,6 +234,14 @@ describe.skipIf(boardMissing !== null)(
       expect(agent.output).toContain('duplicate location "/api/"');
     });
 
+    test('starting often in a short time is no failing service', async () => {
+      const id = await stage(agent, release('often', [api()]));
+      for (let turn = 0; turn < 7; turn++) {
+        await agent.ok('service.start', { name: 'api', release: id });
+        await agent.ok('service.stop', { name: 'api' });
+      }
+    });
+
     test('a service that ends is told with its last words', async () => {
       const broken = pack({ 'api.py': 'raise SystemExit("no configuration")' }, { services: [api()] });
       const failure = await agent.fails('service.start', { name: 'api', release: await stage(agent, broken) });
