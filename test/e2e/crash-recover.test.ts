@@ -23,7 +23,7 @@ test(
   () =>
     inProject({}, async (project) =>
       expect(
-        await crashRecoveries(project, '"type":"step-finished","id":"deploy(to=rehearsal)/1.3.else.4.10"', 4),
+        await crashRecoveries(project, '"type":"step-finished","id":"deploy(to=rehearsal)/1.3.else.10.10"', 4),
       ).toBeGreaterThan(5),
     ),
   200_000,

@@ -93,7 +93,7 @@ describe.skipIf(missingTools !== null)(
 );
 
 test('of two deploys at once one wins, and the other is told who does: status 3', () =>
-  inProject({ patience: { healthyTimes: 6 } }, async (project) => {
+  inProject({ patience: { healthyTimes: 25 } }, async (project) => {
     const first = project.start(['deploy']);
     await until('the first has the lock', () => first.text().includes('ask release.gate'), 30_000);
     const second = await project.run(['deploy']);

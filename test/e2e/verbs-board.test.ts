@@ -56,7 +56,7 @@ describe.skipIf(missingTools !== null)(
         { op: 'release.exec', client: expect.stringMatching(/^bob@./) as string },
       ]);
       const shown = await need(bob).run(['audit'], { env: { USER: 'bob' } });
-      expect(shown.stdout).toMatch(/ {2}ann@\S+ {2}run \S+: from another machine\n {4}\S+ {2}board: upload\.put/);
+      expect(shown.stdout).toMatch(/ {2}ann@\S+ {2}run \S+: from another machine\n {4}\S+ {2}board: upload\./);
       expect(shown.stdout).toMatch(/ {2}bob@\S+ {2}run \S+: done\n {2}exec --device board -- echo hello {2}on board\n/);
     });
 
