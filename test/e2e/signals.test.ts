@@ -72,7 +72,7 @@ describe('a deploy that is signalled', () => {
       const ended = await project.run(['deploy'], signalled(signal, '"settled"', 'runner'));
       expect(ended, ended.stdout).toMatchObject({ status, signal: null });
       expect(project.journal().map(({ id, type }) => `${type} ${id ?? ''}`)).toContain(
-        'step-finished deploy(to=rehearsal)/1.3.else.6',
+        'step-finished deploy(to=rehearsal)/1.3.else.12',
       );
       expect(project.current()).toBe(project.packed());
       old = project.packed();
