@@ -113,7 +113,7 @@ class SystemdTable(Table):
     def restarts(self, name):
         """How often systemd started it again since it was ready; at a boot the count begins anew."""
         record = self.records[name]
-        before = record.get('restarts') or 0 if record.get('boot') == boot_mark() else 0
+        before = record.get('restarts') or 0 if record.get('boot') == BOOT else 0
         return int(self.fact(name).get('NRestarts') or 0) - before
 
     def problem(self, service, release):
@@ -131,12 +131,6 @@ class SystemdTable(Table):
         except OSError:
             here = False
         return None if here else '%s: process %d does not work in the release' % (service['name'], pid)
-
-
-def boot_mark():
-    """Names this boot, in a container too: when its first process began."""
-    first = process(1)
-    return first.started if first else BOOT
 
 
 class Systemd:
@@ -345,7 +339,7 @@ class Systemd:
         account = self.prepare()
         unit = unit_of(self.site(system).system, name)
         place = os.path.join(session.root.folder('run'), name + '.json')
-        record = {'name': name, 'release': release, 'port': port, 'unit': unit, 'phase': 'starting', 'boot': boot_mark(), 'since': time.time()}
+        record = {'name': name, 'release': release, 'port': port, 'unit': unit, 'phase': 'starting', 'boot': BOOT, 'since': time.time()}
         write_json(place, record)
         try:
             link_durably(self.live(service), os.path.join('..', 'releases', release))
