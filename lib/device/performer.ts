@@ -42,8 +42,6 @@ export interface DevicePerformer extends LivePerformer {
   ask(op: string, args?: { readonly [name: string]: Json }, attended?: Attended): Promise<Answer>;
   /** The same over a connection and a session made for it alone: whoever asks learns what a newcomer would. */
   askFresh(op: string, args?: { readonly [name: string]: Json }): Promise<Answer>;
-  /** Tells the agent every `everyMs` that this side lives, until what it returns is called. */
-  beat(everyMs: number): () => void;
   /** Ends session and connection, and with them the locks; never hangs, never fails. */
   close(): Promise<void>;
 }
@@ -64,7 +62,6 @@ export function createDevicePerformer(options: DevicePerformerOptions): DevicePe
     ask: (op, args = {}, attended = {}) =>
       link.request({ ...plainRequest(op, args, limits.operationMs), ...attended }, 'working'),
     askFresh: (op, args = {}) => link.fresh(plainRequest(op, args, limits.operationMs)),
-    beat: (everyMs) => link.beat(everyMs),
     close: () => link.close(),
   };
 }
