@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { deflateSync } from 'node:zlib';
 import type { Supervisor } from '../model/service.ts';
 
 /** The agent as it is sent, and the bootstrap that receives it. */
@@ -9,7 +10,9 @@ export interface AgentSource {
   readonly unit: string;
   /** Says when sudo has let it through, and becomes the agent's command. */
   readonly sudo: string;
+  /** The source, compressed (zlib): that is what is sent. */
   readonly agent: Buffer;
+  /** Of what is sent. */
   readonly sha256: string;
 }
 
@@ -26,7 +29,8 @@ export function agentSource(): AgentSource {
 /** Reads an agent from a folder that holds its scripts and the parts `agent/*.py`, one file on the device. */
 export function loadAgent(folder: URL): AgentSource {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
-  const agent = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
+  const source = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
+  const agent = deflateSync(source);
   const script = (name: string): string => readFileSync(new URL(`${name}.py`, folder), 'utf8');
   const scripts = { bootstrap: script('bootstrap'), unit: script('unit'), sudo: script('sudo') };
   return { ...scripts, agent, sha256: createHash('sha256').update(agent).digest('hex') };

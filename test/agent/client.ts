@@ -4,12 +4,15 @@ import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { deflateSync, inflateSync } from 'node:zlib';
 import { expect, onTestFinished } from 'vitest';
 import { loadAgent } from '../../lib/device/agent.ts';
 import type { PreflightFacts } from '../../lib/ops/checks.ts';
 
 const device = new URL('../../scripts/device/', import.meta.url);
-export const { agent: SOURCE, bootstrap: BOOTSTRAP } = loadAgent(device);
+const loaded = loadAgent(device);
+export const SOURCE = inflateSync(loaded.agent);
+export const BOOTSTRAP = loaded.bootstrap;
 const found = execFileSync(process.env['AGENT_PYTHON'] ?? 'python3', ['-c', 'import sys; print(sys.executable)']);
 /** The interpreter itself: a version manager's shim in front of it would be what `kill` hits. */
 export const PYTHON = found.toString().trim();
@@ -210,7 +213,7 @@ export class Agent {
     this.child.stdin.on('error', () => undefined);
     this.child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     createInterface({ input: this.child.stdout }).on('line', (line) => this.#hear(JSON.parse(line) as Line));
-    const source = Buffer.from(before + edit(SOURCE.toString()));
+    const source = deflateSync(Buffer.from(before + edit(SOURCE.toString())));
     const sha256 = createHash('sha256').update(source).digest('hex');
     const first = { agent: source.length, sha256, root, run: 'run-1', publicPort: null, rehearsal: false, ...header };
     this.child.stdin.write(`${JSON.stringify(first)}\n`);

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256 } from './release.ts';
@@ -12,7 +12,7 @@ test('the source has the grammar of Python 3.8 and uses no shell', () => {
 });
 
 test('the bootstrap is short, survives single quotes, and says what is too old', () => {
-  expect(BOOTSTRAP.trim().split('\n').length).toBeLessThanOrEqual(15);
+  expect(BOOTSTRAP.trim().split('\n').length).toBeLessThanOrEqual(30);
   expect(BOOTSTRAP).not.toContain("'");
   const pretend = BOOTSTRAP.replace('import sys\n', 'import sys\nsys.version_info = (3, 6, 9)\n');
   const ran = spawnSync(PYTHON, ['-c', pretend], { input: '' });
@@ -48,6 +48,38 @@ test('a tampered source and an impossible root are failures of the hello', async
 test('a run that is no plain name is refused: it becomes the name of a folder', async () => {
   const agent = new Device().session({ run: '../x' });
   expect((await agent.hello).failure?.code).toBe('bad-request');
+});
+
+test('what the source compiles to is kept at the first change, and used while it is whole and nobody else may write it', async () => {
+  const device = new Device();
+  const path = device.at('state/agent.code');
+  const asking = "OPERATIONS['test.kept'] = reads(lambda session, args: KEY is None)\nif __name__ == '__main__':";
+  const edit = (source: string): string => source.replace("if __name__ == '__main__':", asking);
+  /** One session: whether it ran what an earlier one had compiled. */
+  const session = async (changing: boolean): Promise<unknown> => {
+    const agent = device.session({ edit });
+    if (changing) await agent.ok('write', { path: 'x', content: 'y', step: '1' });
+    const kept: unknown = (await agent.ask('test.kept')).value;
+    await agent.close();
+    return kept;
+  };
+  expect([await session(false), existsSync(path)]).toEqual([false, false]);
+  expect([await session(true), statSync(path).mode & 0o777]).toEqual([false, 0o600]);
+  expect(await session(false)).toBe(true);
+  const whole = readFileSync(path);
+  for (const damaged of [
+    whole.subarray(0, 20),
+    whole.subarray(0, -1),
+    Buffer.concat([whole, Buffer.from('x')]),
+    Buffer.alloc(0),
+  ]) {
+    writeFileSync(path, damaged);
+    expect(await session(false)).toBe(false);
+  }
+  writeFileSync(path, whole);
+  chmodSync(path, 0o620);
+  expect(await session(false)).toBe(false);
+  expect([await session(true), await session(false)]).toEqual([false, true]);
 });
 
 test('unknown operations and senseless lines are answered', async () => {

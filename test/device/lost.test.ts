@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as rest } from 'node:timers/promises';
+import { deflateSync, inflateSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { agentSource, type AgentSource } from '../../lib/device/agent.ts';
 import type { DevicePerformer, DevicePerformerOptions } from '../../lib/device/performer.ts';
@@ -24,7 +25,8 @@ def slow(session, args):
 OPERATIONS['test.slow'] = reads(slow)
 if __name__ == '__main__':`;
   const source = agentSource();
-  const changed = Buffer.from(source.agent.toString().replace("if __name__ == '__main__':", slow));
+  const text = inflateSync(source.agent).toString();
+  const changed = deflateSync(text.replace("if __name__ == '__main__':", slow));
   return { ...source, agent: changed, sha256: createHash('sha256').update(changed).digest('hex') };
 }
 

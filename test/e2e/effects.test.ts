@@ -18,10 +18,10 @@ import { helloProject } from './hello-tasks.ts';
 
 /**
  * What is no part of the state that a step is about: the journal of calls, the order of runs, records and saves that undo itself
- * needs, logs, bytecode, contents kept for the next upload, files of the lock and of running commands.
+ * needs, logs, bytecode, contents kept for the next upload, the agent's own code, files of the lock and of running commands.
  */
 const BESIDE =
-  /^\.slipway\/(runs|state|stat\.json|locks|tmp|rehearsal\/\.keys-)|^\.slipway\/rehearsal\/rehearsal\/(state\/(journal|runs|saved|releases|commands|lock-|damaged|switch|keeper)|logs|cache|blobs|home)/;
+  /^\.slipway\/(runs|state|stat\.json|locks|tmp|rehearsal\/\.keys-)|^\.slipway\/rehearsal\/rehearsal\/(state\/(agent\.code|journal|runs|saved|releases|commands|lock-|damaged|switch|keeper)|logs|cache|blobs|home)/;
 
 /** Everything else: files with their contents and modes, links with their targets, and which service runs from which release. */
 type Snapshot = ReadonlyMap<string, string>;

@@ -1,7 +1,8 @@
 """The device agent: does on the device what must be atomic, durable or under a kernel lock.
 
 Contract: docs/agent.md. Standard library only, Python 3.8 or later, no shell. `bootstrap.py` executes this source
-with STREAM (the one buffered reader of standard input), HEADER (the session's first line), ROOT and RUN as globals.
+with STREAM (the one buffered reader of standard input), HEADER (the session's first line), ROOT, SOURCE itself, CODE
+(what it compiles to) and KEY (what that is kept under, None when it already is) as globals.
 
 Three rules hold the file together:
 - The main thread performs operations one after the other; a reader thread only listens, so that a cancel and the
@@ -27,6 +28,7 @@ import hmac
 import http.client
 import io
 import json
+import marshal
 import os
 import platform
 import pwd

@@ -42,19 +42,13 @@ def check_header(header):
         raise refused('bad-request', 'publicPort must be a port or null')
 
 
-def root_of(header):
-    """The root as it is meant: `~` is the home of whoever logged in, also when the agent is root."""
-    login, root = header.get('login'), header['root']
-    return '~%s%s' % (login, root[1:]) if login and root.startswith('~/') and os.geteuid() == 0 else root
-
-
-def main(stream, header):
+def main(stream, header, path):
     """One session: from the hello to the end of standard input or a signal."""
     os.umask(0o022)
     out = claim_output()
     try:
         check_header(header)
-        root = Root(root_of(header))
+        root = Root(path)
         session = Session(stream, out, header, root)
         sweep_commands(root)
     except Failed as error:
@@ -74,6 +68,6 @@ def main(stream, header):
 
 
 if __name__ == '__main__':
-    main(STREAM, HEADER)  # noqa: F821  the bootstrap's globals
+    main(STREAM, HEADER, ROOT)  # noqa: F821  the bootstrap's globals
 if __name__ == 'keeper':
     sys.exit(keep(ROOT, sys.argv[4:] == [BOOT_SERVICE]))  # noqa: F821  the loader's global
