@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Device, textLike, textWith, type Header } from './client.ts';
-import { activate, pack, web, webRelease } from './release.ts';
+import { activate, pack, refused, web, webRelease, type Packed } from './release.ts';
 
 /** A folder of sensors; a zone that is a pipe nobody writes to never answers. */
 function sensors(device: Device, zones: { readonly [name: string]: string | null }): Header {
@@ -108,15 +108,13 @@ test.skipIf(cannotMount !== null)(
     const agent = device.session();
     const room = await agent.ok('device.room', { bytes: 0, files: 40, services: [], reservedMb: 0 });
     expect(room).toMatchObject({ enough: false, short: textLike(/^\d\d inodes free, 104 needed$/) });
-    expect(await agent.fails('upload.stage', manyFiles())).toMatchObject({ reason: 'file-system', code: 'ENOSPC' });
+    expect(await refused(agent, manyFolders())).toMatchObject({ reason: 'file-system', code: 'ENOSPC' });
   },
 );
 
 /** More folders than there are inodes. */
-function manyFiles(): { readonly release: string; readonly manifest: object } {
-  const folders = Object.fromEntries(Array.from({ length: 150 }, (_, n) => [`f${String(n)}`, { folder: 0o755 }]));
-  const { id, manifest } = pack(folders);
-  return { release: id, manifest };
+function manyFolders(): Packed {
+  return pack(Object.fromEntries(Array.from({ length: 150 }, (_, n) => [`f${String(n)}`, { folder: 0o755 }])));
 }
 
 test.skipIf(cannotMount !== null)(
