@@ -14,6 +14,9 @@ const MOST_RESENT = 5;
 /** What may have done something each time that it began: a command of anybody's. */
 const ONCE: ReadonlySet<string> = new Set(['run', 'release.exec']);
 
+type Tell = NonNullable<Request['output']>;
+const SILENTLY: Tell = () => undefined;
+
 /** Whether work goes on, or what it changed is put back: an undo takes locks again whoever held them meanwhile. */
 export type Mode = 'working' | 'undoing';
 
@@ -90,18 +93,30 @@ export function createLink(options: LinkOptions): Link {
     return opening;
   };
 
+  const isLost = (): boolean => loss !== null || (live !== null && live.session.lost !== null);
+
+  /** The connection, whichever it is; people are told when it is made again. */
+  const linkedAloud = async (cancel: Cancel | null, tell: Tell): Promise<Linked> => {
+    if (!isLost()) return linked(cancel);
+    tell('stderr', 'the connection was lost; connecting again\n');
+    const opened = await linked(cancel);
+    if (opened.ok) tell('stderr', 'connected again\n');
+    return opened;
+  };
+
   const ask = async (
     mode: Mode,
     cancel: Cancel | null,
     mostResent: number,
+    tell: Tell,
     act: (session: Session, again: boolean) => Promise<Answer>,
   ): Promise<Answer> => {
     let answer: Answer | null = null;
     for (let sent = 0; sent <= mostResent; sent++) {
-      let opened = await linked(cancel);
+      let opened = await linkedAloud(cancel, tell);
       // Another's cancel ended an attempt that was shared.
       while (!opened.ok && opened.failure.reason === 'cancelled' && !cancel?.cancelled && !closing.closed)
-        opened = await linked(cancel);
+        opened = await linkedAloud(cancel, tell);
       if (mode === 'working' && interrupted !== null) return { ok: false, failure: interrupted };
       // What went wrong first says more than why there is no other connection.
       if (!opened.ok) return answer === null || cancel?.cancelled ? opened : answer;
@@ -114,10 +129,12 @@ export function createLink(options: LinkOptions): Link {
 
   return {
     get lost() {
-      return loss !== null || (live !== null && live.session.lost !== null);
+      return isLost();
     },
     request: (request, mode) =>
-      ask(mode, request.cancel, ONCE.has(request.op) ? 0 : MOST_RESENT, (session) => session.request(request)),
+      ask(mode, request.cancel, ONCE.has(request.op) ? 0 : MOST_RESENT, request.output ?? SILENTLY, (session) =>
+        session.request(request),
+      ),
     async fresh(request) {
       const early = await ahead;
       ahead = null;
@@ -141,7 +158,9 @@ export function createLink(options: LinkOptions): Link {
       };
     },
     async lock(name, cancel, mode) {
-      const answer = await ask(mode, cancel, MOST_RESENT, (session, again) => take(session, name, cancel, again));
+      const answer = await ask(mode, cancel, MOST_RESENT, SILENTLY, (session, again) =>
+        take(session, name, cancel, again),
+      );
       if (answer.ok) held.add(name);
       return answer;
     },

@@ -97,10 +97,12 @@ describe.skipIf(missingTools !== null).each(transports)(`a lost connection by $t
       const yields = s.object({ path: s.string, sentFiles: s.number, sentBytes: s.number });
       const before = cable.connections;
       cable.after(8 * 1024 * 1024, () => cable[how]());
-      expect(valueIn(await performer.perform(stepOf('upload', packed, { yields }), performing()))).toMatchObject({
+      const watched = performing();
+      expect(valueIn(await performer.perform(stepOf('upload', packed, { yields }), watched))).toMatchObject({
         path: `releases/${packed.release}`,
       });
       expect(cable.connections).toBe(before + 1);
+      expect(watched.text()).toBe('the connection was lost; connecting again\nconnected again\n');
       for (const [name, content] of files)
         expect(readFileSync(join(at('releases'), packed.release, name)).equals(content)).toBe(true);
     },
