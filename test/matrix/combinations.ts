@@ -51,13 +51,14 @@ export function combinations(
   return [...firsts, ...all.filter((one) => !firsts.includes(one))].slice(0, Math.max(most, firsts.length));
 }
 
-/** Each step once, the faults taking turns. */
+/** Each step once, and once the moment when a switch is settled; the faults take turns. */
 export function turns(places: readonly string[], faults: readonly Fault[], random: Random): readonly Combination[] {
-  const all = combinations(places, faults, random, 0);
+  const all = combinations(places, faults, random, places.length * faults.length);
   const first = random.below(faults.length);
-  return [...new Set(places.map(stepOf))].flatMap((step, at) => {
+  const key = (place: string): string => (place.includes('"settled"') ? place : stepOf(place));
+  return [...new Set(places.map(key))].flatMap((one, at) => {
     const fault = faults[(first + at) % faults.length];
-    return all.find((one) => one.fault === fault && stepOf(one.place) === step) ?? [];
+    return all.find((other) => other.fault === fault && key(other.place) === one) ?? [];
   });
 }
 
