@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { listeningPorts, maybe, pids } from './proc.ts';
+import { listeningPorts, maybe, pids, processesWith } from './proc.ts';
 
 /** A process that the device runs for a release. */
 export interface ServiceProcess {
@@ -17,6 +17,24 @@ export interface Rows {
   readonly candles: number;
   readonly clientOrderIds: readonly string[];
 }
+
+interface SwitchRecord {
+  readonly is: string;
+  readonly run?: string;
+}
+
+/** A dead-man's switch. */
+export interface Switch {
+  readonly run: string;
+  readonly records: readonly string[];
+  /** Something is still to be decided, put back or written down. */
+  readonly isOpen: boolean;
+}
+
+/** Bytes before its first record. */
+const SWITCH_HEAD = 16;
+/** Records of what happens between those that decide. */
+const MEANWHILE = /^(change|done|undone|watched)$/;
 
 const ROWS = `
 import json, sqlite3, sys
@@ -110,6 +128,23 @@ export class Board {
     })
       .split('\n')
       .filter(Boolean);
+  }
+
+  /** The dead-man's switch that was armed last (docs/agent.md): by which run, and what was recorded of it since. */
+  switch(): Switch {
+    const records = readFileSync(this.at('state/switch'))
+      .subarray(SWITCH_HEAD)
+      .toString()
+      .split('\n')
+      .flatMap((line) => (/^[0-9a-f]{8} \{/.test(line) ? [JSON.parse(line.slice(9)) as SwitchRecord] : []));
+    const decided = records.map(({ is }) => is).filter((is) => !MEANWHILE.test(is));
+    const isOpen = !['finished', 'taken-back'].includes(decided.at(-1) ?? '');
+    return { run: records[0]?.run ?? '', records: decided, isOpen };
+  }
+
+  /** Whatever watches its lease. */
+  watchers(): readonly string[] {
+    return processesWith(this.at('state/keeper.py'));
   }
 
   /** What the agent recorded of operations that change something. */

@@ -1,28 +1,37 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Patience } from '../../lib/ops/release.ts';
 import { Board } from './board.ts';
 import { TSX, copyBase, environment } from './base.ts';
 import { runToEnd, type Ended } from './command.ts';
 
 /** What a test waits for instead of the real minute. */
-export const PATIENCE = { healthyTimes: 2, healthyTimeoutMs: 4_000, quiesceTimeoutMs: 4_000 };
+const QUICK: Partial<Patience> = { healthyTimes: 2, healthyTimeoutMs: 4_000, quiesceTimeoutMs: 4_000 };
 
-/** A checkout of the project of a test's own, and the rehearsal device that it deploys to. */
+export interface PlatformOptions {
+  /** Where the releases go; the rehearsal device unless a test has one of its own. */
+  readonly root?: string;
+  readonly patience?: Partial<Patience>;
+}
+
+/** A checkout of the project of a test's own, and the device that it deploys to. */
 export class Platform {
   readonly dir: string;
   readonly board: Board;
 
-  private constructor(dir: string) {
+  private constructor(dir: string, root: string) {
     this.dir = dir;
-    this.board = new Board(join(dir, '.slipway/rehearsal/rehearsal'));
+    this.board = new Board(root);
   }
 
-  static async create(): Promise<Platform> {
-    const platform = new Platform(realpathSync(mkdtempSync(join(tmpdir(), 'slipway-platform-'))));
-    await copyBase(platform.dir);
+  static async create({ root, patience = QUICK }: PlatformOptions = {}): Promise<Platform> {
+    const dir = realpathSync(mkdtempSync(join(tmpdir(), 'slipway-platform-')));
+    const platform = new Platform(dir, root ?? join(dir, '.slipway/rehearsal/rehearsal'));
+    await copyBase(dir);
     for (const file of ['tasks/deploy.ts', 'tasks/rollback.ts'])
-      platform.edit(file, / \}\);\n/, `, patience: ${JSON.stringify(PATIENCE)} });\n`);
+      platform.edit(file, / \}\);\n/, `, patience: ${JSON.stringify(patience)} });\n`);
     return platform;
   }
 
@@ -58,6 +67,21 @@ export class Platform {
 
   command(...args: readonly string[]): readonly string[] {
     return [process.execPath, '--import', TSX, 'tasks.ts', ...args];
+  }
+
+  /** The same with a module loaded before `tasks.ts`, and what that reads from the environment. */
+  runWith(
+    { preload, env }: { readonly preload: string; readonly env: { readonly [name: string]: string } },
+    ...args: readonly string[]
+  ): Promise<Ended> {
+    const command = [process.execPath, '--import', TSX, '--import', preload, 'tasks.ts', ...args];
+    return runToEnd(command, { cwd: this.dir, env: { ...environment(this.dir), ...env } });
+  }
+
+  /** The release that was packed last for a device: the digest of its manifest. */
+  packed(device: string): string {
+    const manifest = this.read(`.slipway/build/${device}/release/manifest.json`);
+    return createHash('sha256').update(manifest).digest('hex').slice(0, 16);
   }
 
   /** The platform's own command line, on the device and as the current release. */

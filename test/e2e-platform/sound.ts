@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect } from 'vitest';
 import { answering, isPaused } from './api.ts';
-import type { Rows } from './board.ts';
+import type { Board, Rows } from './board.ts';
 import type { Platform } from './platform.ts';
 import { maybe } from './proc.ts';
 
-const SERVICES = ['backend', 'exchange', 'fetcher', 'trader'];
+/** Services of the platform, sorted. */
+export const SERVICES = ['backend', 'exchange', 'fetcher', 'trader'];
 /** What the agent and the platform keep on a device (docs/agent.md), and nothing else. */
 const FOLDERS = [
   'blobs',
@@ -26,17 +27,25 @@ const DATA = /^(db\.sqlite3(-wal|-shm)?|exchange-state\.json|trader\.(gate|lock|
 const KEEP = 3;
 const MAX_COPIES = 3;
 
+interface Wanted {
+  /** What was in the database before, and what the API has accepted since. */
+  readonly before: Rows;
+  readonly accepted?: readonly string[];
+  readonly paused?: boolean;
+}
+
 /** What must hold after every deploy, whether it worked or was taken back. */
-export async function expectSound(
-  platform: Platform,
+export async function expectSound(platform: Platform, release: string, wanted: Wanted): Promise<void> {
+  await expectServes(platform.board, release, wanted);
+  expectTidy(platform);
+}
+
+/** What must hold whatever happened, as soon as nothing is under way any more. */
+export async function expectServes(
+  board: Board,
   release: string,
-  {
-    before,
-    accepted = [],
-    paused = false,
-  }: { readonly before: Rows; readonly accepted?: readonly string[]; readonly paused?: boolean },
+  { before, accepted = [], paused = false }: Wanted,
 ): Promise<void> {
-  const { board } = platform;
   expect([board.current(), await answering(board), board.states()[release]]).toEqual([release, release, 'confirmed']);
   expect(board.processes().map(({ name, release }) => [name, release])).toEqual(
     SERVICES.map((name) => [name, release]),
@@ -52,7 +61,6 @@ export async function expectSound(
   expect(board.listening()).toEqual(Object.values(board.ports()).sort((a, b) => a - b));
   expect(board.heldLocks()).toEqual([]);
   expectRows(board.rows(), before, accepted);
-  expectTidy(platform);
 }
 
 function expectRows(now: Rows, before: Rows, accepted: readonly string[]): void {
@@ -70,7 +78,8 @@ function expectTidy(platform: Platform): void {
   expect(board.releases().length).toBeLessThanOrEqual(KEEP + 1);
   expect(board.releases().filter((id) => board.states()[id] !== 'confirmed')).toEqual([]);
   expect(board.copies().length).toBeLessThanOrEqual(MAX_COPIES);
-  expect(readdirSync(platform.path('.slipway/rehearsal')).filter((name) => name.startsWith('.keys-'))).toEqual([]);
+  const kept = readdirSync(platform.path('.slipway'), { recursive: true, encoding: 'utf8' });
+  expect(kept.filter((path) => path.startsWith('rehearsal/.keys-'))).toEqual([]);
 }
 
 /** Frames around rules, and what Docker keeps for the containers of other tests. */

@@ -18,6 +18,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Patience } from '../../lib/ops/release.ts';
 import { until } from '../device/poll.ts';
 import { follow, type Ended, type Running } from './command.ts';
+import { journalOf, runsIn, type JournalLine } from './kept-runs.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 /** What stands before a `tasks.ts`: `node --import tsx`, found from anywhere. */
@@ -174,14 +175,12 @@ export class Project {
 
   /** Ids of the kept runs, the first one first. */
   runs(): readonly string[] {
-    const folder = this.path('.slipway/runs');
-    const begun = (run: string): string => readJsonLines(join(folder, run, 'journal.jsonl'))[0]?.at ?? '';
-    return existsSync(folder) ? readdirSync(folder).sort((a, b) => begun(a).localeCompare(begun(b))) : [];
+    return runsIn(this.dir);
   }
 
   /** The journal of the latest run. */
   journal(): readonly JournalLine[] {
-    return readJsonLines(this.path(`.slipway/runs/${this.runs().at(-1) ?? ''}/journal.jsonl`));
+    return journalOf(this.dir, this.runs().at(-1) ?? '');
   }
 
   /** The releases of the services that run on the device. */
@@ -250,19 +249,6 @@ function patient(tasks: string, patience: Partial<Patience>): string {
     .replace('import { ', 'import { PATIENCE, ')
     .replace('release: needs.build.release });', () => `release: needs.build.release, ${told}`)
     .replace('release: params.release })', () => `release: params.release, ${told.replace(/;$/, '')}`);
-}
-
-/** A line of a journal, as far as tests look at it. */
-export interface JournalLine {
-  readonly type: string;
-  readonly id?: string;
-  readonly at: string;
-}
-
-/** The whole lines of a journal. */
-function readJsonLines(path: string): readonly JournalLine[] {
-  const lines = readMaybe(path).split('\n').slice(0, -1);
-  return lines.map((line) => JSON.parse(line) as JournalLine);
 }
 
 function readMaybe(path: string): string {

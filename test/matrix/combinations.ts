@@ -1,4 +1,4 @@
-import type { JournalLine } from '../e2e/project.ts';
+import type { JournalLine } from '../e2e/kept-runs.ts';
 import type { Fault } from './faults.ts';
 import type { Random } from './random.ts';
 
@@ -46,9 +46,25 @@ export function combinations(
       }),
     ),
   );
-  const step = ({ place, fault }: Combination): string => `${fault} ${/\/[\w.]+/.exec(place)?.[0] ?? place}`;
+  const step = ({ place, fault }: Combination): string => `${fault} ${stepOf(place)}`;
   const firsts = all.filter((one, index) => all.findIndex((other) => step(other) === step(one)) === index);
   return [...firsts, ...all.filter((one) => !firsts.includes(one))].slice(0, Math.max(most, firsts.length));
+}
+
+/** Each step once, and once the moment when a switch is settled; the faults take turns. */
+export function turns(places: readonly string[], faults: readonly Fault[], random: Random): readonly Combination[] {
+  const all = combinations(places, faults, random, places.length * faults.length);
+  const first = random.below(faults.length);
+  const key = (place: string): string => (place.includes('"settled"') ? place : stepOf(place));
+  return [...new Set(places.map(key))].flatMap((one, at) => {
+    const fault = faults[(first + at) % faults.length];
+    return all.find((other) => other.fault === fault && key(other.place) === one) ?? [];
+  });
+}
+
+/** Where in its task's plan a place is. */
+function stepOf(place: string): string {
+  return /\/[\w.]+/.exec(place)?.[0] ?? place;
 }
 
 export function told({ fault, place, moment, soonMs, seed }: Combination): string {
