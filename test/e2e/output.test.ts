@@ -81,11 +81,7 @@ test('a line of 10 MB, and what is no UTF-8: shown in short, kept whole', () =>
     const { status, stdout } = await project.run(['odd']);
     expect(status).toBe(0);
     const [, text, long = '', end] = stdout.split('\n');
-    expect([text, long, end]).toEqual([
-      'odd    │   \ufffd\ufffd a',
-      `odd    │   ${'x'.repeat(16_384)}…`,
-      'odd    │   end',
-    ]);
+    expect([text, long, end]).toEqual(['odd │   \ufffd\ufffd a', `odd │   ${'x'.repeat(16_384)}…`, 'odd │   end']);
     expect(log(project, 'odd+1')).toBe(`\ufffd\ufffd a\n${'x'.repeat(10_000_000)}\nend\n`);
   }));
 
