@@ -18,10 +18,11 @@ const goals = Array.from({ length: TASKS }, (_, at) =>
   task(`task-${String(at)}`, { summary: 'a task', steps: (p) => p.run(['true'], { effect: 'reads' }) })(),
 );
 const { plan } = makePlan(goals, sha256);
+const around = { logOf: (step: string) => step, program: () => 'npm run task', rest: [], lastMs: () => undefined };
 const reporter =
   view === 'live'
-    ? prettyReporter(process.stdout, true, plan)
-    : plainReporter((text) => void process.stdout.write(text), true, plan);
+    ? prettyReporter(process.stdout, true, plan, around)
+    : plainReporter((text) => void process.stdout.write(text), { color: true, plan, around });
 
 const performer: LivePerformer = {
   explores: false,

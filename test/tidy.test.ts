@@ -73,6 +73,7 @@ describe('the layers of lib', () => {
     const doors: { readonly [name: string]: readonly string[] } = {
       zx: ['host'],
       listr2: ['report'],
+      'string-width': ['report'],
       cac: ['cli'],
       dotenv: ['config'],
       ssh2: ['device', 'rehearsal'],

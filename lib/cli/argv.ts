@@ -1,7 +1,7 @@
 import { UsageError } from '../model/failure.ts';
 import type { AnyTask } from '../model/task.ts';
 import { FLAGS, VERBS, typedName, type VerbUsage } from './flags.ts';
-import type { Invocation, Mode } from './invocation.ts';
+import type { Invocation, Layout, Mode } from './invocation.ts';
 import { unknownTask } from './mistakes.ts';
 import { tokenize, type Tokens } from './tokens.ts';
 
@@ -17,6 +17,7 @@ interface Options {
   readonly confirm?: string;
   readonly list?: true;
   readonly json?: true;
+  readonly output?: string;
   readonly color: boolean;
   readonly help?: true;
   readonly version?: true;
@@ -34,6 +35,7 @@ export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask
   if (options.version) return { kind: 'version' };
   const manner = {
     output: options.json ? 'json' : 'human',
+    ...layout(options.output),
     color: options.color,
     yes: options.yes ?? false,
     confirm: options.confirm ?? null,
@@ -102,6 +104,13 @@ function mode({ dryRun, connected, out }: Options): Mode {
   if (out === '') throw new UsageError('--out needs a file', 'type --out plan.json');
   if (!dryRun && !connected && out === undefined) return { kind: 'perform' };
   return { kind: 'plan', connected: connected ?? false, out: out ?? null };
+}
+
+function layout(given: string | undefined): { readonly layout?: Layout } {
+  if (given === undefined) return {};
+  if (given !== 'prefixed' && given !== 'grouped')
+    throw new UsageError(`--output must be prefixed or grouped, not ${given}`, 'for programs there is --json');
+  return { layout: given };
 }
 
 function jobs(given: string | undefined): number | null {

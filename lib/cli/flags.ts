@@ -19,6 +19,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'with-data', summary: 'uninstall: the data and its copies, too' },
   { name: 'list', summary: 'list the tasks' },
   { name: 'json', summary: 'print JSON, for programs' },
+  { name: 'output', value: 'HOW', summary: 'lines instead of a live view: "prefixed" by their task, or "grouped"' },
   { name: 'no-color', summary: 'no colours' },
   { name: 'help', short: 'h', summary: 'this text, or the help of a task' },
   { name: 'version', summary: "Slipway's version" },
@@ -43,7 +44,7 @@ const DEVICE: Flag = { name: 'device', value: 'NAME', summary: 'the device; DEPL
 const ONE_DEVICE: Flag = { ...DEVICE, summary: 'this device alone' };
 const SERVICE: Flag = { name: 'service', value: 'NAME', summary: 'with the environment of this service alone' };
 
-const RUNS = ['json', 'yes', 'confirm', 'jobs', 'keep-going'];
+const RUNS = ['json', 'output', 'yes', 'confirm', 'jobs', 'keep-going'];
 
 export const VERBS: readonly VerbUsage[] = [
   {

@@ -25,9 +25,14 @@ interface OnDevice {
   readonly device: string | null;
 }
 
+/** How the lines of a run stand: each behind its task's name, or those of a task together. */
+export type Layout = 'prefixed' | 'grouped';
+
 /** How the answer is given, and what is consented to beforehand. `color: false` means never; otherwise the terminal decides. */
 interface Manner {
   readonly output: 'human' | 'json';
+  /** As lines, whatever would be chosen. */
+  readonly layout?: Layout;
   readonly color: boolean;
   readonly yes: boolean;
   readonly confirm: string | null;

@@ -12,11 +12,13 @@ import { itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
 import { aboutRun } from './about-run.ts';
 import { tellPlaces } from './afterwards.ts';
+import { aroundRun } from './around.ts';
 import { wrongChannels } from './channels.ts';
 import { consented, type Said } from './consent.ts';
 import { refuseMissingSecrets, refuseUnknownDevices, variableOf, type Context } from './context.ts';
 import { STATUS } from '../model/exit-status.ts';
 import { devicesOf } from './devices.ts';
+import { openDurations } from './durations.ts';
 import { openFreshness } from './freshness-store.ts';
 import { openDeviceLogs } from './logs.ts';
 import { createPlaces } from './places.ts';
@@ -31,6 +33,8 @@ export interface PerformOptions {
   readonly keepGoing: boolean;
   readonly force: boolean;
   readonly said: Said;
+  /** What followed `--`. */
+  readonly rest?: readonly string[];
   /** Stands between the engine and the performers: the facts of an approval are compared there. */
   readonly through?: (live: LivePerformer) => LivePerformer;
 }
@@ -105,12 +109,15 @@ async function live(
   const consent = await consented(plan, options.said);
   const journal = openJournal(context.slipwayDir, run);
   const logs = openDeviceLogs(context.slipwayDir, run);
-  const reporter = await openReporter(manner, plan);
+  const durations = openDurations(context.slipwayDir);
+  const around = aroundRun(context, run, options.rest ?? [], durations.lastMs);
+  const reporter = await openReporter(manner, plan, around, context.projectDir);
   const places = createPlaces({ ...context, run, opaque, paramSecrets, consent });
   const signals = cancelOnSignals();
   const emit = (event: RunEvent): void => {
     journal.write(event);
     logs.write(event);
+    durations.write(event);
     reporter.event(event);
   };
   const performer = options.through ? options.through(places) : places;
@@ -132,6 +139,7 @@ async function live(
     await places.close();
     signals.release();
     logs.close();
+    durations.save();
     journal.close();
   }
 }

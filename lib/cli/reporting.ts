@@ -1,13 +1,18 @@
 import type { Shown } from '../engine/show.ts';
 import type { Plan } from '../model/plan.ts';
 import { wantsColor } from '../report/colors.ts';
-import type { Reporter } from '../report/reporter.ts';
-import type { Invocation } from './invocation.ts';
+import type { Around, Reporter, Write } from '../report/reporter.ts';
+import type { TellOptions } from '../report/tell.ts';
+import type { Outcomes } from '../report/outcome.ts';
+import { locateIn } from './around.ts';
+import type { Invocation, Layout } from './invocation.ts';
 
 /** How answers are given. */
 export interface Manner {
   readonly output: 'human' | 'json';
   readonly color: boolean;
+  /** As lines, whatever the terminal can do. */
+  readonly layout?: Layout;
 }
 
 /** One line of an answer, on standard output. */
@@ -25,17 +30,48 @@ export function mannerOf(invocation: Invocation): Manner {
   return {
     output: 'output' in invocation ? invocation.output : 'human',
     color: wantsColor(asked, process.env, process.stdout.isTTY),
+    ...('layout' in invocation && { layout: invocation.layout }),
   };
 }
 
-/** The reporter that fits: JSON for programs, a live view in a terminal, prefixed lines elsewhere. */
-export async function openReporter({ output, color }: Manner, plan: Plan): Promise<Reporter> {
-  const write = (text: string): void => void process.stdout.write(text);
-  if (output === 'json') return (await import('../report/json.ts')).jsonReporter(write);
+/**
+ * The reporter that fits: JSON for programs, a live view in a terminal, lines elsewhere: grouped where GitHub folds them,
+ * unless services are kept up, which end with the run.
+ */
+export async function openReporter(
+  { output, color, layout }: Manner,
+  plan: Plan,
+  around: Around,
+  projectDir: string,
+): Promise<Reporter> {
+  const out = (text: string): void => void process.stdout.write(text);
+  if (output === 'json') return (await import('../report/json.ts')).jsonReporter(out);
   const { wantsWholeTerminal } = await import('../report/outcome.ts');
-  if (process.stdout.isTTY && process.env['CI'] === undefined && !wantsWholeTerminal(plan))
-    return (await import('../report/pretty.ts')).prettyReporter(process.stdout, color, plan);
-  return (await import('../report/plain.ts')).plainReporter(write, color, plan);
+  const holds = wantsWholeTerminal(plan);
+  if (layout === undefined && process.stdout.isTTY && process.env['CI'] === undefined && !holds)
+    return (await import('../report/pretty.ts')).prettyReporter(process.stdout, color, plan, around);
+  const onGitHub = process.env['GITHUB_ACTIONS'] === 'true';
+  const options = { color, plan, around };
+  const grouped = (layout ?? (onGitHub && !holds ? 'grouped' : 'prefixed')) === 'grouped';
+  if (onGitHub) return gitHubReporter(out, options, grouped, projectDir);
+  return grouped
+    ? (await import('../report/grouped.ts')).groupedReporter(out, options)
+    : (await import('../report/plain.ts')).plainReporter(out, options);
+}
+
+async function gitHubReporter(
+  out: Write,
+  options: TellOptions,
+  grouped: boolean,
+  projectDir: string,
+): Promise<Reporter> {
+  const { annotations, foldMarks, harmless } = await import('../report/github.ts');
+  const write: Write = (text) => out(harmless(text));
+  const locate = locateIn(projectDir, process.env['GITHUB_WORKSPACE'] ?? projectDir);
+  const after = (outcomes: Outcomes): void => out(annotations(outcomes, options.plan, locate));
+  return grouped
+    ? (await import('../report/grouped.ts')).groupedReporter(write, { ...options, after }, foldMarks(out))
+    : (await import('../report/plain.ts')).plainReporter(write, { ...options, after });
 }
 
 /** Prints a shown plan, for people or for programs. */

@@ -1,14 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
 import { cancelledBy } from './cancel.ts';
 import { rest } from './clock.ts';
+import { LogFile } from './log-file.ts';
 import type { Mask, MaskStream } from './mask.ts';
-import { makePrivateFolder, writeAll } from './store.ts';
 import { Tail } from './tail.ts';
 
 /** Most standard output that is kept as a value, in bytes. */
@@ -51,8 +49,8 @@ export class OutputPipe {
   readonly #tail = new Tail();
   readonly #kept: Buffer[] = [];
   readonly #streams: Readable[] = [];
+  readonly #log: LogFile;
   #keptBytes = 0;
-  #log: number | null | undefined;
   #lastMs = 0;
   #busy = 0;
   #overflow: Failure | null = null;
@@ -60,6 +58,7 @@ export class OutputPipe {
   constructor(spec: OutputSpec, ports: OutputPorts) {
     this.#spec = spec;
     this.#ports = ports;
+    this.#log = new LogFile(spec.logFile);
     this.#filters = { stdout: filter(ports.mask), stderr: filter(ports.mask) };
   }
 
@@ -102,8 +101,7 @@ export class OutputPipe {
   /** Takes what was held back, and closes the log. */
   close(): void {
     for (const name of ['stdout', 'stderr'] as const) this.#flush(name);
-    if (typeof this.#log === 'number') closeSync(this.#log);
-    this.#log = null;
+    this.#log.close();
   }
 
   #flush(name: StreamName): void {
@@ -147,23 +145,8 @@ export class OutputPipe {
   #show(name: StreamName, text: string): void {
     if (text === '') return;
     this.#tail.push(name, text);
-    this.#writeLog(text);
+    this.#log.write(text);
     this.#ports.output(name, text);
-  }
-
-  /** The log is opened by the first output. A full disk ends the log, not the command. */
-  #writeLog(text: string): void {
-    if (this.#log === null) return;
-    try {
-      if (this.#log === undefined) {
-        makePrivateFolder(dirname(this.#spec.logFile));
-        this.#log = openSync(this.#spec.logFile, 'a', 0o600);
-      }
-      writeAll(this.#log, Buffer.from(text, 'utf8'));
-    } catch {
-      if (typeof this.#log === 'number') closeSync(this.#log);
-      this.#log = null;
-    }
   }
 
   /** `output` cannot say "wait"; but what it prints leaves by one of these two. A cancelled run waits for nobody. */

@@ -12,11 +12,11 @@ const CONTRACT: ReadonlySet<RunEvent['type']> = new Set([
   'run-finished',
 ]);
 
-/** One JSON object a line for each event of the contract. */
+/** One JSON object a line for each event of the contract. `##[` is spelt otherwise: in GitHub's log it would begin a command. */
 export function jsonReporter(write: Write): Reporter {
   return {
     event(event) {
-      if (CONTRACT.has(event.type)) write(`${JSON.stringify(event)}\n`);
+      if (CONTRACT.has(event.type)) write(`${JSON.stringify(event).replaceAll('##[', String.raw`##\u005b`)}\n`);
     },
     close: () => Promise.resolve(),
   };

@@ -1,4 +1,4 @@
-/** Longest piece of output that is held back for its line end, in characters. */
+/** Longest line that a report shows, in characters; the log has it whole. */
 const MAX_LINE = 16_384;
 
 const SGR = /\x1b\[[\d;:]*m/g;
@@ -18,24 +18,37 @@ export function neutral(line: string, color: boolean): string {
   return colors.length > 0 && !/\x1b\[0?m$/.test(text) ? `${text}\x1b[0m` : text;
 }
 
-/** Makes lines of what comes in pieces, one remainder for each source. */
+/** Makes lines of what comes in pieces, one remainder for each source. What is too long for a line ends with `…`. */
 export class Lines {
   readonly #open = new Map<string, string>();
 
   /** The lines that this piece completes. */
   add(source: string, text: string): readonly string[] {
-    const lines = ((this.#open.get(source) ?? '') + text).split('\n');
+    const lines = text.split('\n');
     const rest = lines.pop() ?? '';
-    // A line that does not end is shown in pieces rather than kept in memory.
-    if (rest.length > MAX_LINE) lines.push(rest);
-    this.#open.set(source, rest.length > MAX_LINE ? '' : rest);
-    return lines;
+    const open = this.#open.get(source) ?? '';
+    if (lines.length === 0) this.#open.set(source, joined(open, rest));
+    else {
+      lines[0] = joined(open, lines[0] ?? '');
+      this.#open.set(source, joined('', rest));
+    }
+    return lines.map((line) => (line.length > MAX_LINE ? cut(line) : line));
   }
 
   /** What a source left without a line end. */
   end(source: string): readonly string[] {
     const rest = this.#open.get(source) ?? '';
     this.#open.delete(source);
-    return rest === '' ? [] : [rest];
+    return rest === '' ? [] : [cut(rest)];
   }
 }
+
+/** A line that grows: one more character than may stay says that there was more. */
+function joined(open: string, more: string): string {
+  const whole = open + more;
+  if (whole.length <= MAX_LINE) return whole;
+  // A line that is written over and over: what was written last counts.
+  return whole.slice(whole.lastIndexOf('\r', whole.length - 2) + 1).slice(0, MAX_LINE + 1);
+}
+
+const cut = (line: string): string => (line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line);

@@ -2,19 +2,12 @@ import type { RunEvent, TaskOutcome } from '../model/event.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Json } from '../model/json.ts';
 import type { Plan } from '../model/plan.ts';
+import type { StepProgress } from '../model/ports.ts';
 import type { StepId } from '../model/ref.ts';
 import { itemsIn } from '../model/step.ts';
-import { paintWith, type Paint } from './colors.ts';
-import { explainFailure, messageLines, tailOf } from './explain.ts';
+import { Kept } from './kept.ts';
 import { Lines, neutral } from './neutral.ts';
 import { progressWords } from './progress.ts';
-import { quoteWord } from './quote.ts';
-
-/** Lines of a task's output that are kept, to be shown again should it fail. */
-const MAX_TAIL = 200;
-
-/** Characters of one kept line. */
-const MAX_KEPT_LINE = 2_000;
 
 /** What a task came to so far. */
 export interface TaskState {
@@ -23,9 +16,14 @@ export interface TaskState {
   startedMs: number;
   durationMs: number;
   failure: Failure | null;
-  /** The running step's line, or what it printed last. */
+  /** The running step's line, or what it printed last; safe to print, without colours. */
   doing: string;
-  readonly tail: string[];
+  /** How far the running step has come, where it tells. */
+  progress: StepProgress | null;
+  /** What its steps that run, failed or were stopped printed last, not yet safe to print. */
+  readonly outputs: Map<StepId, Kept>;
+  /** Its steps that failed. */
+  readonly failures: Map<StepId, Failure>;
 }
 
 /** Follows the events of a run: the state that every report for people is made from. */
@@ -38,64 +36,41 @@ export class Outcomes {
   readonly #taskOf = new Map<StepId, string>();
   readonly #telling = new Set<StepId>();
   readonly #lines = new Lines();
-  readonly #color: boolean;
   finished: Extract<RunEvent, { readonly type: 'run-finished' }> | null = null;
 
-  constructor(color: boolean) {
-    this.#color = color;
-  }
-
-  /** Takes an event in; returns the lines of output that it completed, safe to print. */
+  /** Takes an event in; returns the lines of output that it completed, as they came: see `neutral`. */
   add(event: RunEvent, nowMs: number): readonly string[] {
     switch (event.type) {
       case 'task-started':
-        this.tasks.set(event.task, {
-          task: event.task,
-          state: 'running',
-          startedMs: nowMs,
-          durationMs: 0,
-          failure: null,
-          doing: '',
-          tail: [],
-        });
+        this.tasks.set(event.task, begun(event.task, nowMs));
         return [];
       case 'step-started': {
         this.#taskOf.set(event.id, event.task);
         if (event.effect === 'tells') this.#telling.add(event.id);
         const task = this.tasks.get(event.task);
-        if (task) [task.doing, task.tail.length] = [event.line, 0];
+        task?.outputs.delete(event.id);
+        if (task) [task.doing, task.progress] = [event.line, null];
         return [];
       }
       case 'step-output':
         return this.#output(event.id, this.#lines.add(`${event.stream} ${event.id}`, event.text));
       case 'step-progress': {
         const task = this.tasks.get(this.taskOf(event.id));
-        if (task) task.doing = progressWords(event);
+        if (task) [task.doing, task.progress] = [progressWords(event), event];
         return [];
       }
       case 'step-finished':
       case 'step-failed':
-        if (event.type === 'step-finished') this.#told(event.id, event.value);
-        return this.#output(
-          event.id,
-          ['stdout', 'stderr'].flatMap((stream) => this.#lines.end(`${stream} ${event.id}`)),
-        );
+        return this.#stepEnded(event);
       case 'step-undone':
         this.undone.push(event.line);
         return [];
       case 'undo-failed':
         this.notPutBack.push({ id: event.id, failure: event.failure });
         return [];
-      case 'task-finished': {
-        const task = this.tasks.get(event.task) ?? { task: event.task, startedMs: nowMs, doing: '', tail: [] };
-        this.tasks.set(event.task, {
-          ...task,
-          state: event.outcome,
-          durationMs: event.durationMs,
-          failure: event.failure ?? null,
-        });
+      case 'task-finished':
+        this.#taskEnded(event, nowMs);
         return [];
-      }
       case 'run-finished':
         this.finished = event;
         return [];
@@ -109,97 +84,61 @@ export class Outcomes {
     return this.#taskOf.get(id) ?? id.slice(0, Math.max(0, id.lastIndexOf('/')));
   }
 
+  #stepEnded(event: Extract<RunEvent, { readonly type: 'step-finished' | 'step-failed' }>): readonly string[] {
+    const rest = ['stdout', 'stderr'].flatMap((stream) => this.#lines.end(`${stream} ${event.id}`));
+    const lines = this.#output(event.id, rest);
+    const task = this.tasks.get(this.taskOf(event.id));
+    if (event.type === 'step-failed') task?.failures.set(event.id, event.failure);
+    else {
+      task?.outputs.delete(event.id);
+      this.#told(event.id, event.value);
+    }
+    return lines;
+  }
+
+  #taskEnded(event: Extract<RunEvent, { readonly type: 'task-finished' }>, nowMs: number): void {
+    const task = this.tasks.get(event.task) ?? begun(event.task, nowMs);
+    this.tasks.set(event.task, task);
+    task.state = event.outcome;
+    task.durationMs = event.durationMs;
+    task.failure = event.failure ?? null;
+    if (event.failure === undefined) task.outputs.clear();
+  }
+
   #told(id: StepId, value: Json): void {
     if (!this.#telling.has(id)) return;
     const { unsent } = value as { readonly unsent: readonly { readonly channel: string; readonly why: string }[] };
     for (const { channel, why } of unsent) this.untold.add(`${channel}: ${why}`);
   }
 
-  #output(id: StepId, raw: readonly string[]): readonly string[] {
-    const lines = raw.map((line) => neutral(line, this.#color));
+  #output(id: StepId, lines: readonly string[]): readonly string[] {
     const task = this.tasks.get(this.taskOf(id));
     if (task === undefined || lines.length === 0) return lines;
-    task.tail.push(...lines.map((line) => line.slice(0, MAX_KEPT_LINE)));
-    if (task.tail.length > MAX_TAIL) task.tail.splice(0, task.tail.length - MAX_TAIL);
-    task.doing = lines.findLast((line) => line.trim() !== '') ?? task.doing;
+    const kept = task.outputs.get(id) ?? new Kept();
+    task.outputs.set(id, kept);
+    kept.add(lines);
+    const last = lines.findLast((line) => line.trim() !== '');
+    if (last !== undefined) task.doing = neutral(last, false);
     return lines;
   }
 }
 
-/** What stands at the end of a report for people: failed tasks with their output last and whole, what is left, the sum. */
-export function epilogue(
-  outcomes: Outcomes,
-  plan: Plan,
-  options: { readonly color: boolean; readonly alreadyShown?: string | null },
-): readonly string[] {
-  const paint = paintWith(options.color);
-  const failed = [...outcomes.tasks.values()].filter(({ failure, state }) => failure !== null && state === 'failed');
-  const cancelled = [...outcomes.tasks.values()].find(
-    ({ failure, state }) => failure !== null && state === 'cancelled',
-  );
-  return [
-    ...failed.flatMap((task) => failedLines(task, plan, paint, task.task !== options.alreadyShown, options.color)),
-    ...(failed.length === 0 && cancelled?.failure
-      ? [`${paint('yellow', `${cancelled.task} stopped:`)} ${messageLines(cancelled.failure).join('; ')}`]
-      : []),
-    ...outcomes.notPutBack.map(
-      ({ id, failure }) =>
-        `${paint('red', `NOT PUT BACK: ${id}:`)} ${messageLines(failure).join('; ')}; finish it with: recover`,
-    ),
-    ...(outcomes.undone.length > 0 && outcomes.notPutBack.length === 0
-      ? [`put back: ${String(outcomes.undone.length)} step${outcomes.undone.length === 1 ? '' : 's'}`]
-      : []),
-    ...[...outcomes.untold].map((what) => `${paint('yellow', 'not everybody was told:')} ${what}`),
-    summary(outcomes, plan, paint),
-  ];
-}
+const begun = (task: string, startedMs: number): TaskState => ({
+  task,
+  state: 'running',
+  startedMs,
+  durationMs: 0,
+  failure: null,
+  doing: '',
+  progress: null,
+  outputs: new Map(),
+  failures: new Map(),
+});
 
-function failedLines(
-  { task, failure, tail }: TaskState,
-  plan: Plan,
-  paint: Paint,
-  withOutput: boolean,
-  color: boolean,
-): string[] {
-  if (failure === null) return [];
-  const { next } = explainFailure(failure);
-  const [message = '', ...more] = messageLines(failure);
-  const output = tail.length > 0 ? tail : tailOf(failure).map((line) => neutral(line, color));
-  return [
-    ...(withOutput && output.length > 0
-      ? [paint('dim', `── output of ${task} ──`), ...output, paint('dim', '──')]
-      : []),
-    `${paint('red', `${task} failed:`)} ${message}`,
-    ...more.map((line) => `  ${line}`),
-    `  ${neutral(next, false)}`,
-    `  only this task again: ${rerun(task, plan)}`,
-  ];
-}
-
-/** The command that runs one node of the plan again. */
-function rerun(id: string, plan: Plan): string {
-  const node = plan.nodes.find((one) => one.id === id);
-  if (node === undefined) return `npm run task ${quoteWord(id.replace(/\(.*$/, ''))}`;
-  // The id names the params that are not at their defaults.
-  const params = Object.entries(node.params).filter(([name]) => new RegExp(`[(,]${name}=`).test(id));
-  const flags = params.flatMap(([name, value]) => {
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    return value === true ? [flag] : [flag, typeof value === 'object' ? 'VALUE' : quoteWord(String(value))];
-  });
-  return ['npm run task', node.task, ...(flags.length === 0 ? [] : ['--', ...flags])].join(' ');
-}
-
-/** `3 done · 1 fresh · 1 failed · 2 not run · 4.2 s`. */
-function summary(outcomes: Outcomes, plan: Plan, paint: Paint): string {
-  const states = [...outcomes.tasks.values()].map(({ state }) => state);
-  const count = (state: TaskState['state']): number => states.filter((one) => one === state).length;
-  const notRun = plan.nodes.length - states.length;
-  const parts = (['done', 'fresh', 'restored', 'failed', 'cancelled'] as const).flatMap((state) =>
-    count(state) === 0 ? [] : [`${String(count(state))} ${state}`],
-  );
-  if (notRun > 0) parts.push(`${String(notRun)} not run`);
-  if (outcomes.finished) parts.push(duration(outcomes.finished.durationMs));
-  return paint(outcomes.finished?.outcome === 'done' ? 'green' : 'red', parts.join(' · '));
+/** The step that made a task fail or stop: the one with the task's own failure, otherwise the last that failed. */
+export function failedStep({ failure, failures }: TaskState): StepId | null {
+  const all = [...failures];
+  return (all.find(([, one]) => one === failure) ?? all.at(-1))?.[0] ?? null;
 }
 
 /** `0.3 s`, `12 s`, `3 min 5 s`. */

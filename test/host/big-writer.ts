@@ -4,10 +4,13 @@ import { CancelSource } from '../../lib/engine/cancel.ts';
 import { openLedger } from '../../lib/host/ledger.ts';
 import { createMask } from '../../lib/host/mask.ts';
 import { superviseProcess } from '../../lib/host/process.ts';
+import { Outcomes } from '../../lib/report/outcome.ts';
 
-/** Supervises a child that writes many megabytes, and says by how many megabytes its own memory grew at most. */
+/** Supervises a child that writes many megabytes, follows them as the live view does, and says by how many megabytes its own memory grew at most. */
 const [dir = '', mb = '', how] = process.argv.slice(2);
 const logFile = join(dir, 'log');
+const outcomes = new Outcomes();
+outcomes.add({ type: 'task-started', task: 't' }, 0);
 const before = process.memoryUsage.rss();
 let most = before;
 const timer = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 5);
@@ -24,7 +27,8 @@ const end = await superviseProcess(
     cancel: new CancelSource(),
     ledger: openLedger(dir, 'r'),
     mask: createMask(['a-secret-that-never-comes']),
-    output: (_, text) => {
+    output: (stream, text) => {
+      outcomes.add({ type: 'step-output', id: 't/1', stream, text }, 0);
       most = Math.max(most, process.memoryUsage.rss());
       if (how === 'print') process.stdout.write(text);
     },

@@ -1,31 +1,22 @@
 import { expect, test } from 'vitest';
 import type { ShownStep } from '../../lib/engine/show.ts';
 import type { RunEvent } from '../../lib/model/event.ts';
-import type { Plan } from '../../lib/model/plan.ts';
 import { wantsColor } from '../../lib/report/colors.ts';
 import { shownJson, shownText } from '../../lib/report/dry-run.ts';
 import { explain, explainFailure } from '../../lib/report/explain.ts';
 import { jsonReporter } from '../../lib/report/json.ts';
 import { Lines, neutral } from '../../lib/report/neutral.ts';
 import { plainReporter } from '../../lib/report/plain.ts';
+import { around, failure, node, planOf } from './around.ts';
 
-const node = (id: string, params = {}): object => ({
-  id,
-  task: id.replace(/\(.*/, ''),
-  params,
-  needs: [],
-  body: { items: [], result: null },
-});
-const plan = {
-  version: 1,
-  goals: ['deploy'],
-  digest: 'd'.repeat(64),
-  nodes: [node('build(for=jetson)', { for: 'jetson', fast: false }), node('deploy')],
-} as unknown as Plan;
+const plan = planOf(
+  [node('build(for=jetson)', { params: { for: 'jetson', fast: false } }), node('deploy')],
+  ['deploy'],
+);
 
 function played(events: readonly RunEvent[]): string {
   let out = '';
-  const reporter = plainReporter((text) => (out += text), false, plan);
+  const reporter = plainReporter((text) => (out += text), { color: false, plan, around });
   for (const event of events) reporter.event(event);
   return out;
 }
@@ -38,7 +29,6 @@ const start = (id: string, task: string): RunEvent => ({
   effect: 'derives',
   line: `derives here: make ${task}`,
 });
-const failure = { reason: 'exit-non-zero', command: 'make', exitCode: 2, tail: [] } as const;
 const build = 'build(for=jetson)';
 
 test('plain: a message of several lines, from a device, steers no terminal', () => {
@@ -65,12 +55,7 @@ test('plain: a message of several lines, from a device, steers no terminal', () 
 
 test('plain: how far a step has come, once it takes long, and at most every five seconds', () => {
   let [out, ms] = ['', 0];
-  const reporter = plainReporter(
-    (text) => (out += text),
-    false,
-    plan,
-    () => ms,
-  );
+  const reporter = plainReporter((text) => (out += text), { color: false, plan, around, nowMs: () => ms });
   const at = (seconds: number, done: number, leftS: number | null): void => {
     ms = seconds * 1000;
     reporter.event({ type: 'step-progress', id: 'deploy/1', done, total: 2e8, unit: 'bytes', ratePerS: 5.06e6, leftS });
@@ -117,6 +102,7 @@ three
 ──
 build(for=jetson) failed: make ended with status 2
   its output above says why
+  whole output of build(for=jetson)/1: logs/build(for=jetson)/1
   only this task again: npm run task build -- --for jetson
 put back: 1 step
 1 failed · 1 cancelled · 1 min 5 s
@@ -135,7 +121,7 @@ test('plain: output that nothing stands between is not told twice; what was not 
   ]);
   expect(text.match(/ no\n/g)).toHaveLength(1);
   expect(text).toContain(
-    'NOT PUT BACK: deploy/1: the connection to jetson was lost while undoing; finish it with: recover\n1 failed · 1 not run · 0.0 s\n',
+    'NOT PUT BACK: deploy/1: the connection to jetson was lost while undoing; finish it with: recover\nnot run: build(for=jetson)\n1 failed · 1 not run · 0.0 s\n',
   );
 });
 
@@ -145,6 +131,15 @@ test('json: one line for each event of the contract, no other', () => {
   const finished: RunEvent = { type: 'task-finished', task: 'a', outcome: 'fresh', durationMs: 1 };
   for (const event of [{ type: 'run-resumed', run: 'r', pid: 1 } as const, finished]) reporter.event(event);
   expect(lines).toEqual([`${JSON.stringify(finished)}\n`]);
+});
+
+test('json: a value is one line whatever it holds, and no command in a log of GitHub', () => {
+  let out = '';
+  const value = `\u2028\r\n${'x'.repeat(10_000_000)}##[error]::error::`;
+  jsonReporter((text) => (out += text)).event({ type: 'step-finished', id: 'a/1', value });
+  expect(out.trimEnd().split('\n')).toHaveLength(1);
+  expect(out).not.toContain('##[');
+  expect(JSON.parse(out)).toEqual({ type: 'step-finished', id: 'a/1', value });
 });
 
 const step = (id: string, more: Partial<ShownStep>): ShownStep => ({
@@ -236,7 +231,17 @@ test('lines are put together from pieces, and never grow without end', () => {
   expect(lines.add('a', 'x\ny')).toEqual(['x']);
   expect(lines.add('b', 'z\n')).toEqual(['z']);
   expect(lines.end('a')).toEqual(['y']);
-  expect(lines.add('a', 'x'.repeat(20_000))).toHaveLength(1);
+  for (let piece = 0; piece < 160; piece++) expect(lines.add('a', 'x'.repeat(65_536))).toEqual([]);
+  expect(lines.add('a', 'end\nnext\n')).toEqual([`${'x'.repeat(16_384)}…`, 'next']);
+});
+
+test('a line that is written over and over shows what was written last', () => {
+  const lines = new Lines();
+  for (let share = 0; share < 9_999; share++) lines.add('a', `${String(share)} of 9999\r`);
+  const [line = ''] = lines.add('a', 'done\n');
+  expect(neutral(line, false)).toBe('done');
+  for (let share = 0; share < 9_999; share++) lines.add('b', `${String(share)} of 9999\r`);
+  expect(neutral(lines.end('b')[0] ?? '', false)).toBe('9998 of 9999');
 });
 
 test('every failure is told in lower case, with what to try next', () => {
