@@ -65,6 +65,7 @@ class Plain:
 
     name = 'plain'
     fronts = False
+    seals = False  # services run as whoever owns the releases
 
     def __init__(self, session):
         self.session = session
