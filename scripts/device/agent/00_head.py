@@ -16,43 +16,48 @@ import base64
 import codecs
 import collections
 import contextlib
-import csv
 import ctypes
-import difflib
 import errno
 import fcntl
 import functools
 import grp
 import hashlib
 import hmac
-import http.client
+import importlib
 import io
 import json
 import marshal
 import os
-import platform
 import pwd
 import queue
-import random
 import re
 import resource
 import select
-import shlex
 import shutil
 import signal
-import socket
-import sqlite3
 import stat
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.parse
-import zipfile
 import zlib
 from datetime import datetime, timezone
+
+
+class Later:
+    """A module that few sessions need: it is loaded when it is used first."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, attribute):
+        return getattr(importlib.import_module(self.name), attribute)
+
+
+csv, difflib, platform, random, shlex = map(Later, ('csv', 'difflib', 'platform', 'random', 'shlex'))
+socket, sqlite3, tempfile, zipfile = map(Later, ('socket', 'sqlite3', 'tempfile', 'zipfile'))
+http_client, urllib_parse = map(Later, ('http.client', 'urllib.parse'))
 
 KIB = 1024
 MIB = 1024 * KIB
