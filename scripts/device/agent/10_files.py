@@ -72,6 +72,14 @@ def create(path, mode=0o600):
         return os.open(path, NEW_FILE, mode)
 
 
+def create_exactly(path, mode):
+    """A new file with a mode whatever the umask takes from others' files."""
+    fd = create(path, mode)
+    if mode & 0o022:
+        os.fchmod(fd, mode)
+    return fd
+
+
 def write_durably(path, content, mode=0o600, owner=None):
     """Replaces a file whole: written beside it, fsynced, renamed, the folder fsynced."""
     temporary = beside(path)

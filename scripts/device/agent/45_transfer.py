@@ -105,19 +105,22 @@ def upload_put(session, args):
         arriving.finish()
     finally:
         arriving.close()
+    if session.build is not None and session.message.frames.content >= FLUSH_BYTES:
+        session.build.flush_ahead()
 
 
 class Arriving:
     """
-    Contents one after the other: hashed as they come, written as blobs. Not fsynced: one that a power cut damaged is
-    noticed when a later session uses it, and the release made of it is what must be durable.
+    Contents one after the other: hashed as they come, written where the tree that was begun needs them, or as blobs.
+    Not fsynced: one that a power cut damaged is noticed when a later session uses it, and the release made of it is what
+    must be durable.
     """
 
     def __init__(self, session, blobs):
         self.session = session
         self.blobs = collections.deque(blobs)
         self.folder = session.root.folder('blobs')
-        self.file = None
+        self.entry = self.file = None
         self.left = 0
         self.digest = None
 
@@ -163,8 +166,14 @@ class Arriving:
 
     def open(self):
         """A new file. Another session may write the same content at this moment: then this one lies beside it."""
-        self.path = self.place = self.folder + '/' + self.blobs[0][0]
-        self.left, self.digest = self.blobs[0][1], hashlib.sha256()
+        digest, self.left = self.blobs[0]
+        self.digest = hashlib.sha256()
+        self.entry = self.session.build.lacking(digest) if self.session.build is not None else None
+        if self.entry is not None:
+            self.path = self.place = self.session.build.place(self.entry)
+            self.file = create_exactly(self.path, self.entry['mode'] & 0o777)
+            return
+        self.path = self.place = os.path.join(self.folder, digest)
         try:
             self.file = os.open(self.path, NEW_FILE, 0o644)
         except FileExistsError:
@@ -183,6 +192,8 @@ class Arriving:
         self.file = None
         if self.path is not self.place:
             os.rename(self.path, self.place)
+        if self.entry is not None:
+            self.session.build.keep(self.entry)
         self.session.arrived[self.blobs.popleft()[0]] = (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def finish(self):

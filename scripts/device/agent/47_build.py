@@ -20,13 +20,16 @@ class Build:
         self.files = [entry for entry in manifest['entries'] if entry['kind'] == 'file']
         self.there = sources(session)
         self.takes = collections.deque()
+        self.wanted = {}
         self.taken = set()
-        self.moved = []
+        self.placed = {}
         self.ending = False
         self.errors = []
         self.make_folders()
         self.missing = self.find()
-        self.threads = [threading.Thread(target=self.take, daemon=True) for _ in range(min(MAX_COPY_THREADS, os.cpu_count() or 1))]
+        # Links are made within the kernel's time for one entry: a second thread would only wait for the first.
+        hands = 1 if all(how == LINKED for how, _, _ in self.takes) else min(MAX_COPY_THREADS, os.cpu_count() or 1)
+        self.threads = [threading.Thread(target=self.take, daemon=True) for _ in range(hands)]
         for thread in self.threads:
             thread.start()
 
@@ -53,6 +56,7 @@ class Build:
                 self.takes.append((how, source, entry))
             elif digest not in seen and not (digest in arrived and has_size(blob_path(self.session, digest), size)):
                 lacking.append(index)
+                self.wanted[digest] = entry
             seen.add(digest)
         return lacking
 
@@ -71,6 +75,16 @@ class Build:
         """Where an entry comes to lie."""
         return self.top + '/' + entry['path']
 
+    def lacking(self, digest):
+        """The entry that waits for a content to arrive, if one does."""
+        entry = self.wanted.get(digest)
+        return None if entry is None or digest in self.placed else entry
+
+    def keep(self, entry):
+        """A content that arrived and was verified lies in its place."""
+        self.taken.add(entry['path'])
+        self.placed[entry['sha256']] = self.place(entry)
+
     def take(self):
         """One of the threads. What it does not manage is left to `finish`, which says why."""
         while not self.ending:
@@ -84,6 +98,14 @@ class Build:
             except OSError as error:
                 self.errors.append(error)
                 return
+
+    def flush_ahead(self):
+        """Has the disk begin while more comes; what goes wrong, the flush at the end says."""
+        def flush():
+            with contextlib.suppress(OSError):
+                sync_tree(self.top)
+
+        threading.Thread(target=flush, daemon=True).start()
 
     def finish(self):
         """Everything that is still to be done; returns the tree's list."""
@@ -106,45 +128,44 @@ class Build:
         return durable_listing(self.top)
 
     def place_files(self):
-        """What arrived moves into the tree; a content that is needed again is copied from there."""
-        placed = {}
+        """What arrived earlier moves into the tree; a content that is needed again is copied from there."""
         for entry in self.files:
             if entry['path'] in self.taken:
                 continue
             self.session.check()
             digest, place = entry['sha256'], self.place(entry)
-            if move_blob(self.session, entry, place):
-                self.moved.append((place, blob_path(self.session, digest)))
+            if digest not in self.placed and move_blob(self.session, entry, place):
+                self.placed[digest] = place
             else:
-                again = [placed[digest]] if digest in placed else []
+                again = [self.placed[digest]] if digest in self.placed else []
                 build_file(self.session, place, entry, again + [path for path, _ in self.there.get(digest, [])])
-            placed[digest] = place
 
     def stop(self):
         """Nothing is left of it; what arrived is a blob again, for the next attempt."""
         self.ending = True
         for thread in self.threads:
             thread.join()
-        for place, blob in self.moved:
+        folder = self.session.root.folder('blobs')
+        for digest, place in self.placed.items():
             # Another session may have begun the same release meanwhile, and taken them as blobs itself.
             with contextlib.suppress(FileNotFoundError):
-                os.rename(place, blob)
+                os.rename(place, os.path.join(folder, digest))
         remove_tree(self.top)
 
 
 def salvage(session, release, manifest):
     """
-    Contents that an agent had moved into a tree when it was killed are blobs again; they are verified when used. What a
-    release has, too, is not among them: a blob is changed as it is used.
+    Contents that came for a tree whose agent was killed are blobs again: those of this release are verified when used,
+    those of another now. What a release has, too, is not among them: a blob is changed as it is used.
     """
     for name in names_in(session.root.at('incoming')):
-        if not name.startswith(release + '.'):
-            continue
-        folder = session.root.folder('blobs')
+        folder, ours = session.root.folder('blobs'), name.startswith(release + '.')
         for entry in manifest['entries']:
             place = session.root.at('incoming', name, entry['path'])
             found = lstat_file(place, entry['size']) if entry['kind'] == 'file' else None
-            if found is not None and found.st_nlink == 1:
+            if found is None or found.st_nlink > 1:
+                continue
+            if ours or (os.path.realpath(place) == place and file_digest(place) == entry['sha256']):
                 os.rename(place, os.path.join(folder, entry['sha256']))
 
 
