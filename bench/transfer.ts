@@ -50,10 +50,26 @@ async function first(machine: Machine, { many }: Trees): Promise<readonly Figure
   }));
   const what = '200 MB in 5,000 files';
   return [
-    told(`${what}: upload`, of((r) => r.own.totalMs)),
-    atMost(`${what}, upload : tar | ssh tar`, of((r) => r.own.totalMs / r.tar), 1.3),
-    atMost(`${what}, upload : rsync -a`, of((r) => r.own.totalMs / r.rsync), 1),
-    atMost(`${what}: the client's memory`, of((r) => r.own.maxRssMb), 120, 'MB'),
+    told(
+      `${what}: upload`,
+      of((r) => r.own.totalMs),
+    ),
+    atMost(
+      `${what}, upload : tar | ssh tar`,
+      of((r) => r.own.totalMs / r.tar),
+      1.3,
+    ),
+    atMost(
+      `${what}, upload : rsync -a`,
+      of((r) => r.own.totalMs / r.rsync),
+      1,
+    ),
+    atMost(
+      `${what}: the client's memory`,
+      of((r) => r.own.maxRssMb),
+      120,
+      'MB',
+    ),
   ];
 }
 
@@ -67,18 +83,40 @@ async function slow(machine: Machine, { few }: Trees): Promise<readonly Figure[]
   const scpMs = await others(machine, far, scp, few);
   const what = '20 MB of source, slow link';
   return [
-    told(`${what}: upload`, of((r) => r.own.totalMs)),
-    atLeast(`${what}, tar | ssh tar : upload`, of((r) => r.tar / r.own.totalMs), 1.4),
-    atLeast(`${what}, rsync -a : upload`, of((r) => r.rsync / r.own.totalMs), 1.4),
-    atLeast(`${what}, scp -r : upload`, of((r) => scpMs / r.own.totalMs), 20),
+    told(
+      `${what}: upload`,
+      of((r) => r.own.totalMs),
+    ),
+    atLeast(
+      `${what}, tar | ssh tar : upload`,
+      of((r) => r.tar / r.own.totalMs),
+      1.4,
+    ),
+    atLeast(
+      `${what}, rsync -a : upload`,
+      of((r) => r.rsync / r.own.totalMs),
+      1.4,
+    ),
+    atLeast(
+      `${what}, scp -r : upload`,
+      of((r) => scpMs / r.own.totalMs),
+      20,
+    ),
   ];
 }
 
 async function changedNear(machine: Machine, { many, changed }: Trees): Promise<readonly Figure[]> {
   const of = await withChanges(machine, machine.near, many, changed);
   return [
-    told('1 % changed, board: upload', of((r) => r.own.totalMs)),
-    atMost('1 % changed, board, upload : rsync -a', of((r) => r.own.totalMs / r.rsync), 1),
+    told(
+      '1 % changed, board: upload',
+      of((r) => r.own.totalMs),
+    ),
+    atMost(
+      '1 % changed, board, upload : rsync -a',
+      of((r) => r.own.totalMs / r.rsync),
+      1,
+    ),
   ];
 }
 
@@ -86,9 +124,20 @@ async function changedFar(machine: Machine, { many, changed }: Trees): Promise<r
   const all = await own(machine, machine.far, many);
   const of = await withChanges(machine, machine.far, many, changed);
   return [
-    told('1 % changed, board, slow link: upload', of((r) => r.own.totalMs)),
-    atMost('1 % changed, board, slow link, upload : rsync -a', of((r) => r.own.totalMs / r.rsync), 1),
-    atLeast('1 % changed, board, slow link, first upload : upload', of((r) => all.totalMs / r.own.totalMs), 20),
+    told(
+      '1 % changed, board, slow link: upload',
+      of((r) => r.own.totalMs),
+    ),
+    atMost(
+      '1 % changed, board, slow link, upload : rsync -a',
+      of((r) => r.own.totalMs / r.rsync),
+      1,
+    ),
+    atLeast(
+      '1 % changed, board, slow link, first upload : upload',
+      of((r) => all.totalMs / r.own.totalMs),
+      20,
+    ),
   ];
 }
 

@@ -54,7 +54,7 @@ export function readPacked(projectDir: string, from: string): Read {
       failure: { reason: 'unexpected-value', what: path, at: 'entries', expected: 'list', actual: 'something else' },
     };
   const byEntry = new Map<number, PackedFile>();
-  for (const [index, entry] of entries.entries()) {
+  for (const [index, entry] of (entries as readonly Json[]).entries()) {
     if (!isFile(entry)) continue;
     if (!isPackedFile(entry)) {
       const one = check(file, entry, `entries.${String(index)}`);

@@ -12,7 +12,6 @@ Three rules hold the file together:
   which something runs and no later session can find it.
 """
 
-import base64
 import codecs
 import collections
 import contextlib
@@ -22,7 +21,6 @@ import fcntl
 import functools
 import grp
 import hashlib
-import hmac
 import importlib
 import io
 import json
@@ -37,7 +35,6 @@ import shutil
 import signal
 import stat
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -55,8 +52,9 @@ class Later:
         return getattr(importlib.import_module(self.name), attribute)
 
 
-csv, difflib, platform, random, shlex = map(Later, ('csv', 'difflib', 'platform', 'random', 'shlex'))
-socket, sqlite3, tempfile, zipfile = map(Later, ('socket', 'sqlite3', 'tempfile', 'zipfile'))
+base64, csv, difflib, hmac, platform, random = map(Later, ('base64', 'csv', 'difflib', 'hmac', 'platform', 'random'))
+shlex, socket, sqlite3, subprocess = map(Later, ('shlex', 'socket', 'sqlite3', 'subprocess'))
+tempfile, zipfile = map(Later, ('tempfile', 'zipfile'))
 http_client, urllib_parse = map(Later, ('http.client', 'urllib.parse'))
 
 KIB = 1024
