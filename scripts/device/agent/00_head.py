@@ -25,6 +25,7 @@ import importlib
 import io
 import json
 import marshal
+import math
 import os
 import pwd
 import queue

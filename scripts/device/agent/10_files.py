@@ -187,12 +187,12 @@ def tree_digest(top):
 class Listing:
     """
     A tree's list, one line for each entry (plain string work, for `status` looks at thousands), and the latest moment,
-    in ns, at which a file of it was written, and at which anything about one changed.
+    in ns, at which something in it was written, and at which anything about a file changed.
     """
 
     def __init__(self, top):
         self.lines = []
-        self.written = self.changed = 0
+        self.written = self.changed = os.stat(top).st_mtime_ns
         self.walk(top, '')
 
     def walk(self, folder, prefix):
@@ -208,9 +208,8 @@ class Listing:
                 elif entry.is_dir(follow_symlinks=False):
                     extent = ''
                     self.walk(entry.path, path + '/')
-                else:
-                    self.written = max(self.written, found.st_mtime_ns)
-                    self.changed = max(self.changed, found.st_ctime_ns)
+                self.written = max(self.written, found.st_mtime_ns)
+                self.changed = max(self.changed, found.st_ctime_ns)
                 self.lines.append('%s\0%o\0%s' % (path, found.st_mode, extent))
 
     def digest(self):

@@ -20,6 +20,7 @@ class Build:
         self.files = [entry for entry in manifest['entries'] if entry['kind'] == 'file']
         self.there = sources(session)
         self.takes = collections.deque()
+        self.written = {}
         self.wanted = {}
         self.taken = set()
         self.placed = {}
@@ -66,10 +67,19 @@ class Build:
         for path, record in self.there.get(entry['sha256'], ()):
             found = lstat_file(path, entry['size'])
             if found is not None:
-                best = max(best, (way_of(self.session, entry, found, record), path))
+                written = self.folder_written(path.rpartition('/')[0], tree_of(self.session, record['id']))
+                best = max(best, (way_of(self.session, entry, found, record, written), path))
             if best[0] == LINKED:
                 break
         return best
+
+    def folder_written(self, folder, top):
+        """When an entry last came to a folder of a release, or to one above it, or went; no real folder was never settled."""
+        if folder not in self.written:
+            found = os.lstat(folder)
+            above = 0 if folder == top else self.folder_written(folder.rpartition('/')[0], top)
+            self.written[folder] = max(above, found.st_mtime_ns) if stat.S_ISDIR(found.st_mode) else math.inf
+        return self.written[folder]
 
     def place(self, entry):
         """Where an entry comes to lie."""
@@ -217,24 +227,25 @@ def build_file(session, place, entry, there):
     raise Failed('checksum-mismatch', path=entry['path'], expected=entry['sha256'], actual=actual)
 
 
-def way_of(session, entry, found, record):
+def way_of(session, entry, found, record, written):
     """How a file of a release may come into another one, by what the file system and the release's record say of it."""
-    if not is_untouched(found, record):
+    if not is_untouched(found, record, written):
         return VERIFIED
     mode = entry['mode'] & 0o777
     shareable = record['sealed'] and session.supervisor.seals and mode & 0o022 == 0
     return LINKED if shareable and stat.S_IMODE(found.st_mode) == mode else COPIED
 
 
-def is_untouched(found, record):
+def is_untouched(found, record, written):
     """
-    Whether a file is as it was built, and verified then. Where its release was sealed, only root can have written it,
-    and writing it shows; elsewhere whoever may write it may also set when that was, but that shows as a later change.
-    A release of the future was built while the clock was wrong: it says nothing.
+    Whether a file is the one that was built, and verified then. Where its release was sealed, only root can have written
+    it, and writing it shows; elsewhere whoever may write it may also set when that was, but that shows as a later change.
+    Another file in its place shows in the folders. A release of the future was built while the clock was wrong: it says
+    nothing.
     """
     moment = found.st_mtime_ns if record.get('sealed') else found.st_ctime_ns
     built = record.get('built')
-    return built is not None and found.st_uid == os.geteuid() and moment <= built <= time.time_ns()
+    return built is not None and found.st_uid == os.geteuid() and max(moment, written) <= built <= time.time_ns()
 
 
 def take_file(how, source, place, entry):
