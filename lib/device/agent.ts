@@ -31,8 +31,8 @@ export function loadAgent(folder: URL): AgentSource {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
   const source = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
   const agent = deflateSync(source);
-  const script = (name: string): string => readFileSync(new URL(`${name}.py`, folder), 'utf8');
-  const scripts = { bootstrap: script('bootstrap'), unit: script('unit'), sudo: script('sudo') };
+  const script = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
+  const scripts = { bootstrap: script('bootstrap.py'), unit: script('unit.sh'), sudo: script('sudo.py') };
   return { ...scripts, agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 
@@ -47,6 +47,10 @@ export function bootstrapCommand(
   supervisor: Supervisor,
   before: readonly string[],
 ): string {
-  const scripts = supervisor === 'systemd' ? [unit, bootstrap] : [bootstrap];
-  return [...before, 'python3', '-c', ...scripts.map(quote)].join(' ');
+  const words =
+    supervisor === 'systemd'
+      ? // systemd would put variables in.
+        ['sh', '-c', quote(unit), 'slipway', quote(bootstrap.replaceAll('$', '$$$$'))]
+      : ['python3', '-c', quote(bootstrap)];
+  return [...before, ...words].join(' ');
 }

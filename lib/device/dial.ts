@@ -44,9 +44,14 @@ export async function start(options: LinkOptions, cancel: Cancel | null): Promis
 async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked> {
   const { target, environment, limits, run } = options;
   const client = clientOf(environment);
-  const resolved = await resolveEndpoint(target, environment);
+  // What takes this processor's time is begun while others are waited for.
+  const resolving = resolveEndpoint(target, environment);
+  if (target.transport === 'ssh2') void import('ssh2');
+  const resolved = await resolving;
   if (!resolved.ok) return resolved;
-  const connected = await connect(resolved.endpoint, environment, limits, abandon);
+  const connecting = connect(resolved.endpoint, environment, limits, abandon);
+  const source = options.source ?? agentSource();
+  const connected = await connecting;
   if (!connected.ok) return connected;
   const { connection } = connected;
   const { root, httpPort: publicPort, rehearsal } = target;
@@ -55,7 +60,7 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   const { silenceMs } = limits;
   const header = { root, run, client, publicPort, rehearsal, silenceMs, supervisor, login };
   const opened = await openSession(connection, header, {
-    source: options.source ?? agentSource(),
+    source,
     // Units are root's to install.
     sudo: sudoFor(target.sudo ?? (supervisor === 'systemd' && login !== 'root'), options.sudoPassword ?? null),
     limits,

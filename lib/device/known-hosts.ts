@@ -36,12 +36,11 @@ export async function knownHost(endpoint: Endpoint, environment: Environment): P
   const host = endpoint.host.toLowerCase();
   const exactName = endpoint.hostKeyAlias ?? (endpoint.port === 22 ? host : `[${host}]:${String(endpoint.port)}`);
   const files = endpoint.knownHosts.filter((file) => existsSync(file));
-  const exact = await lookUpAll(exactName, files, environment);
+  const [exact, bare] = await Promise.all([
+    lookUpAll(exactName, files, environment),
+    lookUpAll(host, exactName === host || endpoint.hostKeyAlias !== null ? [] : files, environment),
+  ]);
   if (!exact.ok) return exact;
-  const bare: Found =
-    exactName === host || endpoint.hostKeyAlias !== null
-      ? { ok: true, keys: [] }
-      : await lookUpAll(host, files, environment);
   return bare.ok ? { ok: true, known: { name: exactName, exact: exact.keys, bare: bare.keys } } : bare;
 }
 

@@ -6,7 +6,7 @@ import { check, s, type Infer } from '../model/schema.ts';
 import { unpackedSize } from './wheel-size.ts';
 
 const file = s.object({ path: s.string, sha256: s.string, size: s.number });
-const manifestSchema = s.object({ entries: s.list(s.json), wheels: s.list(s.string) });
+const manifestSchema = s.object({ entries: s.json, wheels: s.list(s.string) });
 
 /** A file of a packed tree, `path` relative to it. */
 export type PackedFile = Infer<typeof file>;
@@ -48,20 +48,33 @@ export function readPacked(projectDir: string, from: string): Read {
   const checked = check(manifestSchema, manifest);
   if (!checked.fits) return { ok: false, failure: { reason: 'unexpected-value', what: path, ...checked.mismatch } };
   const { entries, wheels } = checked.value as Infer<typeof manifestSchema>;
+  if (!Array.isArray(entries))
+    return {
+      ok: false,
+      failure: { reason: 'unexpected-value', what: path, at: 'entries', expected: 'list', actual: 'something else' },
+    };
   const byEntry = new Map<number, PackedFile>();
-  for (const [index, entry] of entries.entries()) {
+  for (const [index, entry] of (entries as readonly Json[]).entries()) {
     if (!isFile(entry)) continue;
-    const one = check(file, entry, `entries.${String(index)}`);
-    if (!one.fits) return { ok: false, failure: { reason: 'unexpected-value', what: path, ...one.mismatch } };
-    byEntry.set(index, one.value as PackedFile);
+    if (!isPackedFile(entry)) {
+      const one = check(file, entry, `entries.${String(index)}`);
+      if (!one.fits) return { ok: false, failure: { reason: 'unexpected-value', what: path, ...one.mismatch } };
+    }
+    byEntry.set(index, entry as unknown as PackedFile);
   }
   const files = [...byEntry.values()];
   return { ok: true, packed: { text, files, byEntry, entries: entries.length, wheels, tree: join(folder, 'tree') } };
 }
 
 /** Folders and links are in the manifest alone: they have no content to send. */
-function isFile(entry: Json): boolean {
+function isFile(entry: Json): entry is { readonly [key: string]: Json } {
   return entry !== null && typeof entry === 'object' && (entry as { readonly [key: string]: Json })['kind'] === 'file';
+}
+
+/** The schema can say what is wrong, but takes its time, and there are thousands. */
+function isPackedFile(entry: { readonly [key: string]: Json }): boolean {
+  const { path, sha256, size } = entry;
+  return typeof path === 'string' && typeof sha256 === 'string' && typeof size === 'number';
 }
 
 /**

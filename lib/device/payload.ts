@@ -118,15 +118,21 @@ export function payloadOf(tree: string, files: readonly PackedFile[], sending: S
   };
 }
 
-/** One text as a stream, compressed where the device can undo that. */
-export function textPayload(text: Buffer, compression: Compression): RawBytes {
+/** One text in frames, compressed where the device can undo that. */
+export async function textFrames(text: Buffer, compression: Compression): Promise<readonly Buffer[]> {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < text.length; at += MAX_FRAME_BYTES) {
+    const part = text.subarray(at, at + MAX_FRAME_BYTES);
+    const buffer = Buffer.concat([Buffer.alloc(HEADER_BYTES), part]);
+    frames.push((await packedFrame(buffer, buffer.length, compression)) ?? plainFrame(buffer, buffer.length));
+  }
+  return [...frames, LAST_FRAME];
+}
+
+/** Frames as a stream. */
+export function framesPayload(frames: Promise<readonly Buffer[]>): RawBytes {
   async function* chunks(): AsyncGenerator<Buffer> {
-    for (let at = 0; at < text.length; at += MAX_FRAME_BYTES) {
-      const part = text.subarray(at, at + MAX_FRAME_BYTES);
-      const buffer = Buffer.concat([Buffer.alloc(HEADER_BYTES), part]);
-      yield (await packedFrame(buffer, buffer.length, compression)) ?? plainFrame(buffer, buffer.length);
-    }
-    yield LAST_FRAME;
+    yield* await frames;
   }
   return { chunks: chunks() };
 }

@@ -137,12 +137,13 @@ function closer(client: Client, socket: Socket, limits: Limits): () => Promise<v
   return () =>
     new Promise((resolve) => {
       if (socket.destroyed) return resolve();
-      const cut = setTimeout(() => socket.destroy(), limits.closeMs);
-      socket.once('close', () => {
-        clearTimeout(cut);
-        resolve();
-      });
+      const cut = setTimeout(() => socket.destroy(), limits.closeMs).unref();
+      socket.once('close', () => clearTimeout(cut));
+      socket.once('close', resolve);
+      // Its last word is out: that the other side hears it need not be waited for.
+      socket.once('finish', resolve);
       client.end();
       socket.resume();
+      socket.unref();
     });
 }

@@ -9,7 +9,7 @@ import type { Limits } from './limits.ts';
 import type { Link } from './link.ts';
 import { Pace } from './pace.ts';
 import { readPacked, type Packed, type PackedFile } from './packed.ts';
-import { payloadOf, textPayload, type Payload } from './payload.ts';
+import { framesPayload, payloadOf, textFrames, type Payload } from './payload.ts';
 import { Progress } from './progress.ts';
 import type { RawBytes } from './request.ts';
 
@@ -42,6 +42,8 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
   const { performing, limits } = around;
   const read = readPacked(around.projectDir, textOf(step.args.from));
   if (!read.ok) return read;
+  // Prepared while the connection is made, where it is not there yet.
+  const manifest = textFrames(Buffer.from(read.packed.text), 'zlib');
   const ask: Ask = (op, args, payload) => {
     const request = {
       op,
@@ -56,7 +58,7 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
   let first: Sent | null = null;
   for (let beginnings = 1; ; beginnings++) {
     // What the first beginning found missing was sent, in however many attempts.
-    const answer = await attempt(read.packed, release, ask, performing, (sent) => (first ??= sent));
+    const answer = await attempt(read.packed, manifest, release, ask, performing, (sent) => (first ??= sent));
     // The session in which it was begun is gone, and another was made: what arrived counts.
     if (answer.ok || !isNotBegun(answer) || beginnings === MAX_BEGINNINGS) return answer;
   }
@@ -67,16 +69,16 @@ const isNotBegun = ({ failure }: Failed): boolean =>
 
 async function attempt(
   packed: Packed,
+  manifest: Promise<readonly Buffer[]>,
   release: string,
   ask: Ask,
   performing: Performing,
   firstOf: (sent: Sent) => Sent,
 ): Promise<Answer> {
-  const text = Buffer.from(packed.text);
   const begun = checked(
     'upload.begin',
     begunSchema,
-    await ask('upload.begin', { release }, () => textPayload(text, 'zlib')),
+    await ask('upload.begin', { release }, () => framesPayload(manifest)),
   );
   if (!begun.ok) return begun;
   const { path, missing, codecs } = begun.value;

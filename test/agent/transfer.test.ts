@@ -2,12 +2,13 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -327,15 +328,13 @@ test('a cancel while a release is put together leaves no half of it, and what ar
   expect(readdirSync(device.at('incoming'))).toEqual([]);
 });
 
-test('what a killed agent had moved into a tree is not asked for again', async () => {
+test('what a killed agent had received is not asked for again', async () => {
   const device = new Device();
   const agent = device.session();
   const release = pack({ 'd/a': 'moved', b: 'damaged', c: 'arrived' });
   await send(agent, release);
   await agent.kill();
   const tree = device.at('incoming', nth(readdirSync(device.at('incoming')), 0));
-  renameSync(device.at('blobs', sha256('moved')), join(tree, 'd/a'));
-  renameSync(device.at('blobs', sha256('damaged')), join(tree, 'b'));
   writeFileSync(join(tree, 'b'), 'DAMAGED');
   const next = device.session({ run: 'run-2' });
   expect(await send(next, release)).toEqual([]);
@@ -346,6 +345,25 @@ test('what a killed agent had moved into a tree is not asked for again', async (
   expect(await send(next, release)).toEqual([sha256('damaged')]);
   await next.ok('upload.stage', { release: release.id });
   expect(device.read('releases', release.id, 'd/a')).toBe('moved');
+});
+
+test('what a killed agent had received counts for another release, too, if it is right there', async () => {
+  const device = new Device();
+  const agent = device.session();
+  await send(agent, pack({ a: 'arrived', b: 'another one', out: { link: 'd' }, d: { folder: 0o755 } }));
+  await agent.kill();
+  const next = device.session({ run: 'run-2' });
+  const tree = device.at('incoming', nth(readdirSync(device.at('incoming')), 0));
+  // As if it had been killed with a link that leaves the tree: nothing is taken from behind it.
+  rmSync(join(tree, 'd'), { recursive: true });
+  symlinkSync(device.at('outside'), join(tree, 'd'));
+  mkdirSync(device.at('outside'));
+  writeFileSync(device.at('outside/x'), 'elsewhere');
+  const release = pack({ a: 'arrived', b: 'some change', 'd/x': 'elsewhere' });
+  expect(await send(next, release)).toEqual([sha256('some change'), sha256('elsewhere')]);
+  await next.ok('upload.stage', { release: release.id });
+  expect(device.read('outside/x')).toBe('elsewhere');
+  expect(device.read('releases', release.id, 'a')).toBe('arrived');
 });
 
 test('a change of something else ends what was begun', async () => {

@@ -1,8 +1,9 @@
 import { inject } from 'vitest';
-import type { DeviceTarget } from '../../lib/model/device.ts';
 import { Board } from '../../scripts/testbed/board.ts';
 import { run, type Ended } from '../../scripts/testbed/run.ts';
 import type { Account, BoardSize } from '../../scripts/testbed/settings.ts';
+
+export { targetOf } from './target.ts';
 
 /** Why no board can be had, for `describe.skipIf` and its name; null where it can. Never in CI. */
 export const boardMissing: string | null = inject('boards').missing;
@@ -22,26 +23,6 @@ export async function board(more: { readonly name?: string; readonly size?: Part
   const id = { name: more.name === undefined ? worker : `${worker}-${more.name}`, state };
   if (await Board.exists(id)) await Board.remove(id);
   return Board.up({ ...id, owner, size: more.size ?? {} });
-}
-
-/** A board as a device of the library. */
-export function targetOf(board: Board, account: Account = 'pilot', more: Partial<DeviceTarget> = {}): DeviceTarget {
-  return {
-    name: 'board',
-    host: '127.0.0.1',
-    port: board.ports.ssh,
-    user: account,
-    key: board.key,
-    knownHosts: board.knownHosts,
-    root: board.rootOf(account),
-    httpPort: board.ports.http,
-    transport: 'ssh2',
-    sudo: null,
-    reconnectMs: null,
-    rehearsal: false,
-    supervisor: null,
-    ...more,
-  };
 }
 
 /** The system's own SSH client with the operator's key; what follows is a remote command. */

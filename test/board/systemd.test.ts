@@ -117,6 +117,16 @@ describe.skipIf(boardMissing !== null)(
       expect(await told('ls /etc/systemd/system')).not.toContain('slipway-');
     });
 
+    test('an unchanged file of the next release is the very same one, which only root can write', async () => {
+      const second = release('unchanged');
+      await stage(agent, second);
+      const stat = (id: string): Promise<string> => told(`stat -c '%i %h %a %U' ${root}/releases/${id}/api.py`);
+      expect(await stat(second.id)).toMatch(/^\d+ 2 644 root$/);
+      expect(await stat(first.id)).toBe(await stat(second.id));
+      await agent.ok('release.discard', { release: second.id });
+      expect(await stat(first.id)).toMatch(/^\d+ 1 644 root$/);
+    });
+
     test('a board without the web server that is declared is refused before anything changes', async () => {
       const { services } = first.manifest.system as { services: object[] };
       const room = { services, web, reservedMb: 0, bytes: 0, files: 0 };

@@ -198,9 +198,9 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
         Object.fromEntries(Array.from({ length: 4 }, (_, index) => [String(index), randomBytes(15 * 1024 * 1024)])),
       );
       const cancel = cancelByHand();
-      const before = blobs(device.root);
+      const before = contents(device.root);
       const sent = performer.perform(step(packed), performing({ cancel }));
-      await until('a blob arrived', () => blobs(device.root) > before);
+      await until('a content arrived', () => contents(device.root) > before);
       cancel.ask();
       expect(failureIn(await sent)).toMatchObject({ reason: 'cancelled' });
       const value = valueIn(await performer.perform(step(packed), performing())) as { sentFiles: number };
@@ -252,9 +252,9 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
       const packed = pack(
         Object.fromEntries(Array.from({ length: 4 }, (_, index) => [String(index), randomBytes(15 * 1024 * 1024)])),
       );
-      const before = blobs(device.root);
+      const before = contents(device.root);
       const sent = performer.perform(step(packed), performing());
-      await until('a blob arrived', () => blobs(device.root) > before);
+      await until('a content arrived', () => contents(device.root) > before);
       device.sshd.cut();
       expect(valueIn(await sent)).toMatchObject({ sentFiles: 4 });
       for (const name of ['0', '1', '2', '3']) {
@@ -267,10 +267,11 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
   });
 });
 
-/** Contents of 15 MiB that are whole in the store. */
-function blobs(root: string): number {
-  if (!existsSync(join(root, 'blobs'))) return 0;
-  return readdirSync(join(root, 'blobs')).filter(
-    (name) => statSync(join(root, 'blobs', name)).size === 15 * 1024 * 1024,
-  ).length;
+/** Contents of 15 MiB that have arrived whole, in a tree or before it. */
+function contents(root: string): number {
+  return ['blobs', 'incoming']
+    .map((name) => join(root, name))
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)))
+    .filter((path) => statSync(path, { throwIfNoEntry: false })?.size === 15 * 1024 * 1024).length;
 }

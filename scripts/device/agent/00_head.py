@@ -12,47 +12,51 @@ Three rules hold the file together:
   which something runs and no later session can find it.
 """
 
-import base64
 import codecs
 import collections
 import contextlib
-import csv
 import ctypes
-import difflib
 import errno
 import fcntl
 import functools
 import grp
 import hashlib
-import hmac
-import http.client
+import importlib
 import io
 import json
 import marshal
+import math
 import os
-import platform
 import pwd
 import queue
-import random
 import re
 import resource
 import select
-import shlex
 import shutil
 import signal
-import socket
-import sqlite3
 import stat
 import struct
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.parse
-import zipfile
 import zlib
 from datetime import datetime, timezone
+
+
+class Later:
+    """A module that few sessions need: it is loaded when it is used first."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, attribute):
+        return getattr(importlib.import_module(self.name), attribute)
+
+
+base64, csv, difflib, hmac, platform, random = map(Later, ('base64', 'csv', 'difflib', 'hmac', 'platform', 'random'))
+shlex, socket, sqlite3, subprocess = map(Later, ('shlex', 'socket', 'sqlite3', 'subprocess'))
+tempfile, zipfile = map(Later, ('tempfile', 'zipfile'))
+http_client, urllib_parse = map(Later, ('http.client', 'urllib.parse'))
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -74,6 +78,8 @@ MAX_WHEEL_BYTES = 4 * KIB * MIB
 COPY_CHUNK_BYTES = MIB
 MAX_FRAME_BYTES = MIB
 MAX_COPY_THREADS = 4
+MAX_COPY_BYTES = KIB * MIB
+FLUSH_BYTES = 16 * MIB
 
 DEFAULT_TIMEOUT_S = 6 * 3600.0
 DEFAULT_GRACE_S = 5.0
@@ -93,6 +99,7 @@ ORPHAN_GRACE_S = 2.0
 DATABASE_BUSY_S = 30.0
 LOCK_TRIES = 5
 LOCK_RETRY_S = 0.02
+TICK_S = 0.01
 
 KEPT_FAILED_RECORDS = 20
 KEPT_SAVES = 20

@@ -72,6 +72,14 @@ def create(path, mode=0o600):
         return os.open(path, NEW_FILE, mode)
 
 
+def create_exactly(path, mode):
+    """A new file with a mode whatever the umask takes from others' files."""
+    fd = create(path, mode)
+    if mode & 0o022:
+        os.fchmod(fd, mode)
+    return fd
+
+
 def write_durably(path, content, mode=0o600, owner=None):
     """Replaces a file whole: written beside it, fsynced, renamed, the folder fsynced."""
     temporary = beside(path)
@@ -173,25 +181,40 @@ def write_all(fd, content):
 
 def tree_digest(top):
     """A digest of a tree's list: paths, kinds, sizes, modes and link targets; bytecode caches do not count."""
-    lines = []
-    list_tree(top, '', lines)
-    return '%d-%s' % (len(lines), hashlib.sha256(os.fsencode('\0'.join(lines))).hexdigest()[:32])
+    return Listing(top).digest()
 
 
-def list_tree(folder, prefix, lines):
-    """One line for each entry below a folder; plain string work, for `status` looks at thousands."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda one: one.name):
-            if entry.name == '__pycache__':
-                continue
-            found = entry.stat(follow_symlinks=False)
-            path, extent = prefix + entry.name, found.st_size
-            if entry.is_symlink():
-                extent = os.readlink(entry.path)
-            elif entry.is_dir(follow_symlinks=False):
-                extent = ''
-                list_tree(entry.path, path + '/', lines)
-            lines.append('%s\0%o\0%s' % (path, found.st_mode, extent))
+class Listing:
+    """
+    A tree's list, one line for each entry (plain string work, for `status` looks at thousands), and the latest moment,
+    in ns, at which something in it was written, and at which anything about a file changed.
+    """
+
+    def __init__(self, top):
+        self.lines = []
+        self.written = self.changed = os.stat(top).st_mtime_ns
+        self.walk(top, '')
+
+    def walk(self, folder, prefix):
+        """Everything below a folder."""
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda one: one.name):
+                if entry.name == '__pycache__':
+                    continue
+                found = entry.stat(follow_symlinks=False)
+                path, extent = prefix + entry.name, found.st_size
+                if entry.is_symlink():
+                    extent = os.readlink(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
+                    extent = ''
+                    self.walk(entry.path, path + '/')
+                self.written = max(self.written, found.st_mtime_ns)
+                self.changed = max(self.changed, found.st_ctime_ns)
+                self.lines.append('%s\0%o\0%s' % (path, found.st_mode, extent))
+
+    def digest(self):
+        """Of the lines."""
+        return '%d-%s' % (len(self.lines), hashlib.sha256(os.fsencode('\0'.join(self.lines))).hexdigest()[:32])
 
 
 def unwritable_words(path):

@@ -2,7 +2,7 @@
 
 def save_folder(session, step):
     """Where a step's prior state lies; the step's id becomes one file name."""
-    name = urllib.parse.quote(step, safe='')
+    name = urllib_parse.quote(step, safe='')
     return session.root.at('state', 'saved', session.run, name if not name.startswith('.') else '%2E' + name[1:])
 
 

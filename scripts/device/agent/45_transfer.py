@@ -11,18 +11,23 @@ def blob_list(args):
     if not isinstance(blobs, list):
         raise refused('bad-request', 'blobs must be a list')
     for pair in blobs:
-        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and DIGEST_HEX.match(pair[0]) and isinstance(pair[1], int) and pair[1] >= 0):
+        if not (isinstance(pair, list) and len(pair) == 2 and is_digest(pair[0]) and isinstance(pair[1], int) and pair[1] >= 0):
             raise refused('bad-request', 'a blob is [sha256, size]')
     return [(digest, size) for digest, size in blobs]
 
 
 def has_size(path, size):
     """Whether a regular file of that size is there."""
+    return lstat_file(path, size) is not None
+
+
+def lstat_file(path, size):
+    """What the file system says of a regular file of that size; None when there is no such file."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
+        return None
+    return found if stat.S_ISREG(found.st_mode) and found.st_size == size else None
 
 
 def damaged_path(session):
@@ -31,14 +36,14 @@ def damaged_path(session):
 
 
 def sources(session):
-    """Where the contents of the releases on the device lie: `{ digest: [path, …] }`."""
+    """Where the contents of the releases on the device lie, and the release's record: `{ digest: [(path, record), …] }`."""
     found = collections.defaultdict(list)
     damaged = set(read_json(damaged_path(session)) or [])
     for record in records(session):
-        top = tree_of(session, record['id'])
+        top = tree_of(session, record['id']) + '/'
         for entry in (record.get('manifest') or {}).get('entries', []):
             if entry['kind'] == 'file' and entry['sha256'] not in damaged:
-                found[entry['sha256']].append(top + '/' + entry['path'])
+                found[entry['sha256']].append((top + entry['path'], record))
     return found
 
 
@@ -100,19 +105,22 @@ def upload_put(session, args):
         arriving.finish()
     finally:
         arriving.close()
+    if session.build is not None and session.message.frames.content >= FLUSH_BYTES:
+        session.build.flush_ahead()
 
 
 class Arriving:
     """
-    Contents one after the other: hashed as they come, written as blobs. Not fsynced: one that a power cut damaged is
-    noticed when a later session uses it, and the release made of it is what must be durable.
+    Contents one after the other: hashed as they come, written where the tree that was begun needs them, or as blobs.
+    Not fsynced: one that a power cut damaged is noticed when a later session uses it, and the release made of it is what
+    must be durable.
     """
 
     def __init__(self, session, blobs):
         self.session = session
         self.blobs = collections.deque(blobs)
         self.folder = session.root.folder('blobs')
-        self.file = None
+        self.entry = self.file = None
         self.left = 0
         self.digest = None
 
@@ -158,8 +166,14 @@ class Arriving:
 
     def open(self):
         """A new file. Another session may write the same content at this moment: then this one lies beside it."""
-        self.path = self.place = self.folder + '/' + self.blobs[0][0]
-        self.left, self.digest = self.blobs[0][1], hashlib.sha256()
+        digest, self.left = self.blobs[0]
+        self.digest = hashlib.sha256()
+        self.entry = self.session.build.lacking(digest) if self.session.build is not None else None
+        if self.entry is not None:
+            self.path = self.place = self.session.build.place(self.entry)
+            self.file = create_exactly(self.path, self.entry['mode'] & 0o777)
+            return
+        self.path = self.place = os.path.join(self.folder, digest)
         try:
             self.file = os.open(self.path, NEW_FILE, 0o644)
         except FileExistsError:
@@ -178,6 +192,8 @@ class Arriving:
         self.file = None
         if self.path is not self.place:
             os.rename(self.path, self.place)
+        if self.entry is not None:
+            self.session.build.keep(self.entry)
         self.session.arrived[self.blobs.popleft()[0]] = (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def finish(self):
@@ -209,14 +225,17 @@ def upload_stage(session, args):
     session.build = None
     record = read_record(session, release)
     try:
-        tree = build.finish()
+        listing = build.finish()
         move_in(session, build.top, release)
     except BaseException:
         build.stop()
         raise
     kept = {key: record[key] for key in ('pinned', 'order', 'withdrawn') if record and record.get(key)}
     state = 'confirmed' if record and record['state'] == 'confirmed' else 'staged'
-    write_record(session, dict(kept, id=release, state=state, manifest=build.manifest, tree=tree))
+    sealed = session.supervisor.seals
+    built = listing.written if sealed else listing.changed
+    outlast(built)
+    write_record(session, dict(kept, id=release, state=state, manifest=build.manifest, tree=listing.digest(), sealed=sealed, built=built))
     drop_blobs(session, build.manifest)
     unlink(damaged_path(session))
     return {'path': 'releases/' + release}
@@ -256,10 +275,9 @@ def check_manifest(manifest):
         if entry['path'] in kinds:
             raise refused('bad-manifest', '%r is listed twice' % entry['path'])
         kinds[entry['path']] = entry['kind']
-    for path in kinds:
-        for parent in parents_of(path):
-            if kinds.get(parent, 'folder') != 'folder':
-                raise refused('bad-manifest', '%r lies below %r, which is no folder' % (path, parent))
+    for folder in folders_of(kinds):
+        if kinds.get(folder, 'folder') != 'folder':
+            raise refused('bad-manifest', 'something lies below %r, which is no folder' % folder)
     for wheel in manifest.get('wheels') or []:
         if kinds.get(wheel) != 'file':
             raise refused('bad-manifest', 'the wheel %r is not among the files' % (wheel,))
@@ -270,28 +288,43 @@ def check_manifest(manifest):
             raise refused('bad-manifest', 'a service needs a plain name')
 
 
-def parents_of(path):
-    """The folders above a path of a tree."""
-    parts = path.split('/')
-    return ['/'.join(parts[:length]) for length in range(1, len(parts))]
+def folders_of(paths):
+    """The folders above the paths of a tree."""
+    found = set()
+    for path in paths:
+        folder = path.rpartition('/')[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition('/')[0]
+    return found
 
 
 def check_entry(entry):
     """One line of the manifest."""
     path = entry.get('path') if isinstance(entry, dict) else None
-    if not isinstance(path, str) or '\0' in path or any(part in ('', '.', '..') for part in path.split('/')):
+    parts = path.split('/') if isinstance(path, str) else ['']
+    if '' in parts or '.' in parts or '..' in parts or '\0' in path:
         raise refused('bad-manifest', 'not a path of a tree: %r' % (path,))
-    if any(part.startswith('.env') or part in ('.git', '.slipway') for part in path.split('/')):
+    if '.' in (part[0] for part in parts) and any(part.startswith('.env') or part in ('.git', '.slipway') for part in parts):
         raise refused('forbidden-path', '%r must never be part of a release' % path)
-    kind = entry.get('kind')
-    sound = {
-        'file': lambda: isinstance(entry.get('mode'), int) and isinstance(entry.get('size'), int) and DIGEST_HEX.match(entry.get('sha256') or ''),
-        'folder': lambda: isinstance(entry.get('mode'), int),
-        'link': lambda: isinstance(entry.get('target'), str) and entry['target'] != '' and '\0' not in entry['target'],
-    }
-    if kind not in sound or not sound[kind]():
+    if not is_sound(entry):
         raise refused('bad-manifest', 'not an entry: %r' % path)
-    if kind == 'link':
+    if entry['kind'] == 'link':
         inside = os.path.normpath(os.path.join(os.path.dirname(path), entry['target']))
         if os.path.isabs(entry['target']) or inside == '..' or inside.startswith('../'):
             raise refused('link-leaves-tree', '%r points at %r' % (path, entry['target']))
+
+
+def is_sound(entry):
+    """Whether an entry has what its kind needs."""
+    kind = entry.get('kind')
+    if kind == 'link':
+        return isinstance(entry.get('target'), str) and entry['target'] != '' and '\0' not in entry['target']
+    if not isinstance(entry.get('mode'), int):
+        return False
+    return kind == 'folder' or (kind == 'file' and isinstance(entry.get('size'), int) and is_digest(entry.get('sha256')))
+
+
+def is_digest(value):
+    """Whether something is a sha256 in hexadecimal digits."""
+    return isinstance(value, str) and DIGEST_HEX.match(value) is not None

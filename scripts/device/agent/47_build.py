@@ -1,9 +1,15 @@
 # ---------------- build: a release's tree, put together
 
+# How a file comes from another release, the surest last: copied and verified, copied, or the very same file.
+VERIFIED, COPIED, LINKED = 1, 2, 3
+# What the kernel says where it cannot copy from file to file by itself.
+NO_COPYING = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
+
+
 class Build:
     """
-    A tree below `incoming/`. What a release on the device has is copied in the background while the rest still comes;
-    everything is verified before it is used, and nothing is ever hard-linked.
+    A tree below `incoming/`. What a release on the device has is taken from there in the background while the rest
+    still comes. docs/decisions/0017-unchanged-files.md says what is verified again, and what is hard-linked.
     """
 
     def __init__(self, session, release, manifest):
@@ -13,14 +19,18 @@ class Build:
         self.top = os.path.join(session.root.folder('incoming'), '%s.%s.%d' % (release, session.run, os.getpid()))
         self.files = [entry for entry in manifest['entries'] if entry['kind'] == 'file']
         self.there = sources(session)
-        self.copies = collections.deque()
-        self.copied = set()
-        self.moved = []
+        self.takes = collections.deque()
+        self.written = {}
+        self.wanted = {}
+        self.taken = set()
+        self.placed = {}
         self.ending = False
         self.errors = []
         self.make_folders()
         self.missing = self.find()
-        self.threads = [threading.Thread(target=self.copy, daemon=True) for _ in range(min(MAX_COPY_THREADS, os.cpu_count() or 1))]
+        # Links are made within the kernel's time for one entry: a second thread would only wait for the first.
+        hands = 1 if all(how == LINKED for how, _, _ in self.takes) else min(MAX_COPY_THREADS, os.cpu_count() or 1)
+        self.threads = [threading.Thread(target=self.take, daemon=True) for _ in range(hands)]
         for thread in self.threads:
             thread.start()
 
@@ -28,50 +38,87 @@ class Build:
         """Every folder, also those that the manifest only implies."""
         os.mkdir(self.top, 0o755)
         folders = {entry['path'] for entry in self.manifest['entries'] if entry['kind'] == 'folder'}
-        for entry in self.manifest['entries']:
-            folders.update(parents_of(entry['path']))
-        for path in sorted(folders):
+        for path in sorted(folders | folders_of(entry['path'] for entry in self.manifest['entries'])):
             os.mkdir(os.path.join(self.top, path), 0o755)
 
     def find(self):
         """
-        Notes what is to be copied, and returns what the device cannot give, as indices into the manifest's entries: of
+        Notes what is to be taken, and returns what the device cannot give, as indices into the manifest's entries: of
         contents that occur more than once the first.
         """
-        lacking, seen = [], {}
+        lacking, seen = [], set()
         arrived = set(names_in(self.session.root.at('blobs')))
         for index, entry in enumerate(self.manifest['entries']):
             if entry['kind'] != 'file':
                 continue
             digest, size = entry['sha256'], entry['size']
-            source = next((path for path in self.there.get(digest, ()) if has_size(path, size)), None)
+            how, source = self.best(entry)
             if source is not None:
-                self.copies.append((source, entry))
+                self.takes.append((how, source, entry))
             elif digest not in seen and not (digest in arrived and has_size(blob_path(self.session, digest), size)):
                 lacking.append(index)
-            seen[digest] = index
+                self.wanted[digest] = entry
+            seen.add(digest)
         return lacking
+
+    def best(self, entry):
+        """The surest way to take a file from a release, and that release's file; None when there is none."""
+        best = (0, None)
+        for path, record in self.there.get(entry['sha256'], ()):
+            found = lstat_file(path, entry['size'])
+            if found is not None:
+                written = self.folder_written(path.rpartition('/')[0], tree_of(self.session, record['id']))
+                best = max(best, (way_of(self.session, entry, found, record, written), path))
+            if best[0] == LINKED:
+                break
+        return best
+
+    def folder_written(self, folder, top):
+        """When an entry last came to a folder of a release, or to one above it, or went; no real folder was never settled."""
+        if folder not in self.written:
+            found = os.lstat(folder)
+            above = 0 if folder == top else self.folder_written(folder.rpartition('/')[0], top)
+            self.written[folder] = max(above, found.st_mtime_ns) if stat.S_ISDIR(found.st_mode) else math.inf
+        return self.written[folder]
 
     def place(self, entry):
         """Where an entry comes to lie."""
         return self.top + '/' + entry['path']
 
-    def copy(self):
+    def lacking(self, digest):
+        """The entry that waits for a content to arrive, if one does."""
+        entry = self.wanted.get(digest)
+        return None if entry is None or digest in self.placed else entry
+
+    def keep(self, entry):
+        """A content that arrived and was verified lies in its place."""
+        self.taken.add(entry['path'])
+        self.placed[entry['sha256']] = self.place(entry)
+
+    def take(self):
         """One of the threads. What it does not manage is left to `finish`, which says why."""
         while not self.ending:
             try:
-                source, entry = self.copies.popleft()
+                how, source, entry = self.takes.popleft()
             except IndexError:
                 return
             try:
-                if copy_verified(source, self.place(entry), entry) == entry['sha256']:
-                    self.copied.add(entry['path'])
+                if take_file(how, source, self.place(entry), entry):
+                    self.taken.add(entry['path'])
             except OSError as error:
                 self.errors.append(error)
                 return
 
+    def flush_ahead(self):
+        """Has the disk begin while more comes; what goes wrong, the flush at the end says."""
+        def flush():
+            with contextlib.suppress(OSError):
+                sync_tree(self.top)
+
+        threading.Thread(target=flush, daemon=True).start()
+
     def finish(self):
-        """Everything that is still to be done; returns the digest of the tree's list."""
+        """Everything that is still to be done; returns the tree's list."""
         for thread in self.threads:
             while thread.is_alive():
                 thread.join(POLL_S)
@@ -85,47 +132,50 @@ class Build:
         check_links(self.top, self.manifest)
         unpack_wheels(self.session, self.top, self.manifest.get('wheels') or [])
         # Folder modes come last, deepest first: one that forbids writing would forbid what goes into it.
-        for entry in sorted(self.manifest['entries'], key=lambda one: one['path'], reverse=True):
-            if entry['kind'] == 'folder':
-                os.chmod(self.place(entry), entry['mode'] & 0o777)
-        return durable_digest(self.top)
+        folders = [entry for entry in self.manifest['entries'] if entry['kind'] == 'folder']
+        for entry in sorted(folders, key=lambda one: one['path'], reverse=True):
+            os.chmod(self.place(entry), entry['mode'] & 0o777)
+        return durable_listing(self.top)
 
     def place_files(self):
-        """What arrived moves into the tree; a content that is needed again is copied from there."""
-        placed = {}
+        """What arrived earlier moves into the tree; a content that is needed again is copied from there."""
         for entry in self.files:
+            if entry['path'] in self.taken:
+                continue
             self.session.check()
             digest, place = entry['sha256'], self.place(entry)
-            if entry['path'] in self.copied:
-                pass
-            elif move_blob(self.session, entry, place):
-                self.moved.append((place, blob_path(self.session, digest)))
+            if digest not in self.placed and move_blob(self.session, entry, place):
+                self.placed[digest] = place
             else:
-                again = [placed[digest]] if digest in placed else []
-                build_file(self.session, place, entry, again + self.there.get(digest, []))
-            placed[digest] = place
+                again = [self.placed[digest]] if digest in self.placed else []
+                build_file(self.session, place, entry, again + [path for path, _ in self.there.get(digest, [])])
 
     def stop(self):
         """Nothing is left of it; what arrived is a blob again, for the next attempt."""
         self.ending = True
         for thread in self.threads:
             thread.join()
-        for place, blob in self.moved:
+        folder = self.session.root.folder('blobs')
+        for digest, place in self.placed.items():
             # Another session may have begun the same release meanwhile, and taken them as blobs itself.
             with contextlib.suppress(FileNotFoundError):
-                os.rename(place, blob)
+                os.rename(place, os.path.join(folder, digest))
         remove_tree(self.top)
 
 
 def salvage(session, release, manifest):
-    """Contents that an agent had moved into a tree when it was killed are blobs again; they are verified when used."""
+    """
+    Contents that came for a tree whose agent was killed are blobs again: those of this release are verified when used,
+    those of another now. What a release has, too, is not among them: a blob is changed as it is used.
+    """
     for name in names_in(session.root.at('incoming')):
-        if not name.startswith(release + '.'):
-            continue
-        folder = session.root.folder('blobs')
+        folder, ours = session.root.folder('blobs'), name.startswith(release + '.')
         for entry in manifest['entries']:
             place = session.root.at('incoming', name, entry['path'])
-            if entry['kind'] == 'file' and has_size(place, entry['size']):
+            found = lstat_file(place, entry['size']) if entry['kind'] == 'file' else None
+            if found is None or found.st_nlink > 1:
+                continue
+            if ours or (os.path.realpath(place) == place and file_digest(place) == entry['sha256']):
                 os.rename(place, os.path.join(folder, entry['sha256']))
 
 
@@ -177,19 +227,75 @@ def build_file(session, place, entry, there):
     raise Failed('checksum-mismatch', path=entry['path'], expected=entry['sha256'], actual=actual)
 
 
+def way_of(session, entry, found, record, written):
+    """How a file of a release may come into another one, by what the file system and the release's record say of it."""
+    if not is_untouched(found, record, written):
+        return VERIFIED
+    mode = entry['mode'] & 0o777
+    shareable = record['sealed'] and session.supervisor.seals and mode & 0o022 == 0
+    return LINKED if shareable and stat.S_IMODE(found.st_mode) == mode else COPIED
+
+
+def is_untouched(found, record, written):
+    """
+    Whether a file is the one that was built, and verified then. Where its release was sealed, only root can have written
+    it, and writing it shows; elsewhere whoever may write it may also set when that was, but that shows as a later change.
+    Another file in its place shows in the folders. A release of the future was built while the clock was wrong: it says
+    nothing.
+    """
+    moment = found.st_mtime_ns if record.get('sealed') else found.st_ctime_ns
+    built = record.get('built')
+    return built is not None and found.st_uid == os.geteuid() and max(moment, written) <= built <= time.time_ns()
+
+
+def take_file(how, source, place, entry):
+    """One file from a release; False when it was not what it should be."""
+    if how == LINKED:
+        try:
+            os.link(source, place, follow_symlinks=False)
+            return True
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise
+            how = COPIED  # as many links as there can be, another file system, one that has none
+    if how == COPIED and copy_within_kernel(source, place, entry):
+        return True
+    return copy_verified(source, place, entry) == entry['sha256']
+
+
+def copy_within_kernel(source, place, entry):
+    """Copies what need not be verified; file systems that can (btrfs, xfs) share its blocks. False when that cannot be done."""
+    if not hasattr(os, 'copy_file_range'):
+        return False
+    with copying(source, place, entry) as (file, fd):
+        try:
+            while os.copy_file_range(file, fd, MAX_COPY_BYTES) > 0:
+                pass
+        except OSError as error:
+            if error.errno not in NO_COPYING:
+                raise
+        return os.fstat(fd).st_size == entry['size']
+
+
 def copy_verified(source, place, entry):
-    """Copies with its mode; returns the digest of what was copied."""
+    """Copies a file; returns the digest of what was copied."""
+    with copying(source, place, entry) as (file, fd):
+        return copy_hashed(file, fd)
+
+
+@contextlib.contextmanager
+def copying(source, place, entry):
+    """Both files, open; the new one gets the entry's mode."""
     fd = create(place)
     try:
         file = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            actual = copy_hashed(file, fd)
+            yield file, fd
         finally:
             os.close(file)
         os.fchmod(fd, entry['mode'] & 0o777)
     finally:
         os.close(fd)
-    return actual
 
 
 def forget(session, digest):
@@ -198,7 +304,7 @@ def forget(session, digest):
     write_json(damaged_path(session), sorted(set(read_json(damaged_path(session)) or []) | {digest}))
 
 
-def durable_digest(top):
+def durable_listing(top):
     """Flushes a tree while its list is read."""
     failed = []
 
@@ -210,8 +316,13 @@ def durable_digest(top):
 
     thread = threading.Thread(target=flush)
     thread.start()
-    digest = tree_digest(top)
+    listing = Listing(top)
     thread.join()
     if failed:
         raise failed[0]
-    return digest
+    return listing
+
+
+def outlast(moment):
+    """Waits until whatever is written from now on bears a later moment: the clock of files ticks."""
+    time.sleep(min(TICK_S, max(0.0, moment / 1e9 + TICK_S - time.time())))

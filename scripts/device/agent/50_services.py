@@ -65,6 +65,7 @@ class Plain:
 
     name = 'plain'
     fronts = False
+    seals = False  # services run as whoever owns the releases
 
     def __init__(self, session):
         self.session = session
@@ -431,12 +432,12 @@ def ask_health(port, health):
     """`(status, body, problem)` of a health path; asked directly, past any proxy."""
     if port is None:
         return None, b'', 'declares a health path and no port'
-    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=HEALTH_S)
+    connection = http_client.HTTPConnection('127.0.0.1', port, timeout=HEALTH_S)
     try:
         connection.request('GET', health['path'], headers={'Connection': 'close'})
         answer = connection.getresponse()
         return answer.status, answer.read(MAX_HEALTH_BODY_BYTES), None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http_client.HTTPException) as error:
         return None, b'', str(error) or type(error).__name__
     finally:
         connection.close()

@@ -138,6 +138,7 @@ class Systemd:
 
     name = 'systemd'
     fronts = True
+    seals = True  # releases are root's, and services are others: none can write a release
 
     def __init__(self, session, header):
         self.session = session

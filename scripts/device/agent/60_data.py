@@ -13,7 +13,7 @@ def database_path(session, manifest):
 
 def connect(path):
     """Opens an existing database: `mode=rw` makes a mistyped path fail instead of creating an empty one."""
-    return sqlite3.connect('file:%s?mode=rw' % urllib.parse.quote(path), uri=True, timeout=DATABASE_BUSY_S, isolation_level=None)
+    return sqlite3.connect('file:%s?mode=rw' % urllib_parse.quote(path), uri=True, timeout=DATABASE_BUSY_S, isolation_level=None)
 
 
 def table_counts(connection):
@@ -213,7 +213,7 @@ def in_use(error):
 
 def leave_wal(database):
     """Checkpoints and leaves WAL mode, which fails while any other connection exists."""
-    connection = sqlite3.connect('file:%s?mode=rw' % urllib.parse.quote(database), uri=True, timeout=1, isolation_level=None)
+    connection = sqlite3.connect('file:%s?mode=rw' % urllib_parse.quote(database), uri=True, timeout=1, isolation_level=None)
     try:
         connection.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()
         mode = connection.execute('PRAGMA journal_mode=DELETE').fetchone()[0]

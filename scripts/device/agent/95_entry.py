@@ -26,9 +26,8 @@ def hear_signals(session):
 
 def hello(root):
     """What the client needs to know first."""
-    return {'hello': {
-        'python': platform.python_version(), 'architecture': platform.machine(), 'system': platform.system(), 'root': root.path,
-    }}
+    here = os.uname()
+    return {'hello': {'python': sys.version.split()[0], 'architecture': here.machine, 'system': here.sysname, 'root': root.path}}
 
 
 def check_header(header):
