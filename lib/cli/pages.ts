@@ -68,7 +68,7 @@ export function toldRun({ record, lines }: KeptRun): ToldRun {
     targets: about?.targets ?? [],
     plan,
     lines,
-    alive: owner.pid !== process.pid && lifeOf(owner) !== 'dead',
+    alive: !lines.some(({ type }) => type === 'run-finished') && lifeOf(owner) !== 'dead',
   };
 }
 

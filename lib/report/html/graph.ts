@@ -24,6 +24,7 @@ export function graphSvg(tasks: readonly Drawable[]): Markup {
   const needs = tasks.flatMap((task) => task.needs).length;
   if (tasks.length > MAX_DRAWN || needs > MAX_EDGES)
     return html`<p class="dim">${tasks.length} tasks are too many for a picture; --graph dot prints them.</p>`;
+  if (tasks.length === 0) return html`<p class="dim">It was not made of tasks.</p>`;
   const shown = reduced(tasks.map((task) => ({ id: task.task, needs: task.needs })));
   const drawing = new Drawing(tasks, layout(shown));
   const { width, height } = drawing;

@@ -63,9 +63,10 @@ pre { margin: .5rem 0; padding: .6rem .75rem; background: var(--code); border-ra
 .id { font-size: .78rem; color: var(--dim); }
 .undo { color: var(--dim); font-family: ui-monospace, monospace; font-size: .78rem; } .undo span { display: block; padding-left: 1.2em; text-indent: -1.2em; }
 .bar { display: block; width: 100%; height: 1.25rem; overflow: hidden; }
-.bar line { stroke: var(--line); }
-.bar rect { fill: var(--calm); } .bar rect.done { fill: var(--good); } .bar rect.failed { fill: var(--bad); }
-.bar rect.cancelled, .bar rect.unfinished, .bar rect.put-back { fill: var(--warn); }
+line { stroke: var(--line); }
+.bar rect { color: var(--calm); fill: currentcolor; stroke: currentcolor; stroke-width: 1.5; }
+.bar rect.done { color: var(--good); } .bar rect.failed { color: var(--bad); }
+.bar rect.cancelled, .bar rect.unfinished, .bar rect.put-back { color: var(--warn); }
 .axis text { fill: var(--dim); font: 12px system-ui, sans-serif; }
 .log { border: 1px solid var(--line); border-radius: 6px; background: var(--card); margin: .35rem 0; padding: .25rem .75rem; }
 .log summary { cursor: pointer; overflow-wrap: anywhere; font-family: ui-monospace, monospace; font-size: .83rem; }

@@ -17,20 +17,23 @@ export class Axis {
 
   /** One bar of `kind`, behind it the axis' marks. */
   bar({ fromMs, toMs }: Span, kind: string): Markup {
-    const [x, width] = [this.#percent(fromMs), this.#percent(toMs - fromMs)];
+    // One without a width would not be drawn at all; its outline makes it wide enough to be seen.
+    const width = this.#percent(Math.max(toMs - fromMs, this.#totalMs / 10_000));
     return html`<svg class="bar" aria-hidden="true">
-      ${this.#marks()}
-      <rect class="${kind}" x="${x}" width="${width}" y="20%" height="60%" rx="2" />
-      <rect class="${kind}" x="${x}" width="2" y="20%" height="60%" />
+      <use href="#marks" />
+      <rect class="${kind}" x="${this.#percent(fromMs)}" width="${width}" y="25%" height="50%" rx="1" />
     </svg>`;
   }
 
-  /** The axis itself. */
+  /** The axis itself; every bar shows its marks again. */
   head(): Markup {
     const labels = this.#times().map(
       (atMs) => html`<text x="${this.#percent(atMs)}" dx="3" y="14">${atMs === 0 ? '0' : took(atMs)}</text>`,
     );
-    return html`<svg class="bar axis" aria-hidden="true">${this.#marks()}${labels}</svg>`;
+    return html`<svg class="bar axis" aria-hidden="true">
+      <g id="marks">${this.#marks()}</g>
+      ${labels}
+    </svg>`;
   }
 
   #marks(): readonly Markup[] {
