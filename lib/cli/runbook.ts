@@ -19,9 +19,9 @@ export function printRunbook(
 ): void {
   const typed = process.argv.slice(2).filter((word) => !PLANNING.includes(word));
   const words = out === null ? typed : ['apply', out];
-  const command = createMask(paramSecrets.values()).text(
-    ['npm', 'run', 'task', '--', ...words].map(quoteWord).join(' '),
-  );
+  // Masked before it is quoted: a quoted secret may look like another text.
+  const mask = createMask(paramSecrets.values());
+  const command = ['npm', 'run', 'task', '--', ...words].map((word) => quoteWord(mask.text(word))).join(' ');
   const summaries = new Map(project.tasks.map(({ taskName, spec }) => [taskName, spec.summary]));
   process.stdout.write(runbook({ plan, shown, command, summaries, runs: readRuns(slipwayDir).map(toldRun) }));
 }

@@ -54,7 +54,7 @@ export function runbook(source: RunbookSource): string {
     ...sections.flatMap(([title, lines]) => ['', `## ${title}`, '', ...lines]),
     '',
   ].join('\n');
-  return byNumber(text, numbers);
+  return byNumber(text, numbers).replace(/\n{3,}/g, '\n\n');
 }
 
 /** What steps are called; a change, or a wait, yields what its last step does. */
