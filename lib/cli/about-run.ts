@@ -19,8 +19,13 @@ export function aboutRun(
   targets: readonly string[],
   secrets: ReadonlyMap<string, string> = new Map(),
 ): AboutRun {
+  const mask = createMask(secrets.values());
   return {
-    commandLine: createMask(secrets.values()).text(process.argv.slice(2).map(quoteWord).join(' ')),
+    // Masked before it is quoted: a quoted secret may look like another text.
+    commandLine: process.argv
+      .slice(2)
+      .map((word) => quoteWord(mask.text(word)))
+      .join(' '),
     client: clientOf(process.env),
     commit: checkedOutCommit(projectDir),
     targets,

@@ -1,7 +1,7 @@
 import { UsageError } from '../model/failure.ts';
 import type { AnyTask } from '../model/task.ts';
-import { FLAGS, VERBS, typedName, type VerbUsage } from './flags.ts';
-import type { Invocation, Layout, Mode } from './invocation.ts';
+import { FLAGS, GRAPH_FORMATS, VERBS, typedName, type VerbUsage } from './flags.ts';
+import type { Invocation, Layout, Mode, Pages } from './invocation.ts';
 import { unknownTask } from './mistakes.ts';
 import { tokenize, type Tokens } from './tokens.ts';
 
@@ -10,6 +10,10 @@ interface Options {
   readonly dryRun?: true;
   readonly connected?: true;
   readonly out?: string;
+  readonly runbook?: true;
+  readonly graph?: string;
+  readonly report?: string;
+  readonly profile?: string;
   readonly jobs?: string;
   readonly keepGoing?: true;
   readonly force?: true;
@@ -41,11 +45,12 @@ export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask
     confirm: options.confirm ?? null,
   } as const;
   if (options.help) return { kind: 'help', task: helpTopic(words, tasks), color: manner.color };
-  const pace = { jobs: jobs(options.jobs), keepGoing: options.keepGoing ?? false };
+  const pace = { jobs: jobs(options.jobs), keepGoing: options.keepGoing ?? false, ...pages(options) };
   if (verb !== undefined)
     return { kind: 'verb', ...(await import('./verb.ts')).parseVerb(verb, tokens), ...manner, ...pace };
   if (options.list && words.length > 0)
     throw new UsageError('--list takes no task', `--help ${words[0] ?? ''} shows one task`);
+  if (options.graph !== undefined) return graph(options, tokens, tasks);
   if (words.length === 0 && tokens.params.size === 0)
     return { kind: 'list', output: manner.output, color: manner.color };
   const { parseGoals, restFor } = await import('./goals.ts');
@@ -99,11 +104,30 @@ function filled(value: unknown, values: readonly (string | true)[]): unknown {
   return index === undefined ? value : values[Number(index)];
 }
 
-/** `--connected` and `--out` ask for a plan as much as `--dry-run` does: neither ever performs. */
-function mode({ dryRun, connected, out }: Options): Mode {
+/** `--connected`, `--out` and `--runbook` ask for a plan as much as `--dry-run` does: none ever performs. */
+function mode({ dryRun, connected, out, runbook, json }: Options): Mode {
   if (out === '') throw new UsageError('--out needs a file', 'type --out plan.json');
-  if (!dryRun && !connected && out === undefined) return { kind: 'perform' };
-  return { kind: 'plan', connected: connected ?? false, out: out ?? null };
+  if (!dryRun && !connected && !runbook && out === undefined) return { kind: 'perform' };
+  if (runbook && json) throw new UsageError('--runbook prints Markdown, and no JSON', 'leave one of both out');
+  return { kind: 'plan', connected: connected ?? false, out: out ?? null, ...(runbook ? { runbook } : {}) };
+}
+
+async function graph({ graph: asked, json }: Options, tokens: Tokens, tasks: readonly AnyTask[]): Promise<Invocation> {
+  const format = json ? 'json' : GRAPH_FORMATS.find((name) => name === asked);
+  if (format === undefined)
+    throw new UsageError(`--graph has no format ${asked ?? ''}`, `type --graph=${GRAPH_FORMATS.join(' or --graph=')}`);
+  return { kind: 'graph', goals: (await import('./goals.ts')).parseGoals(tokens, tasks), format };
+}
+
+/** Nothing is written about what was only planned. */
+function pages(options: Options): { readonly pages?: Pages } {
+  const { report = null, profile = null } = options;
+  const [flag] = Object.entries({ report, profile }).flatMap(([name, file]) => (file === null ? [] : [name]));
+  if (flag === undefined) return {};
+  if (report === '' || profile === '') throw new UsageError(`--${report === '' ? 'report' : 'profile'} needs a file`);
+  if (mode(options).kind === 'plan')
+    throw new UsageError(`--${flag} is about a run, and this only plans`, `leave --${flag} or the plan out`);
+  return { pages: { report, profile } };
 }
 
 function layout(given: string | undefined): { readonly layout?: Layout } {

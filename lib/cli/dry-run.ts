@@ -23,6 +23,8 @@ export interface DryRunOptions {
   readonly manner: Manner;
   readonly connected: boolean;
   readonly out: string | null;
+  /** Printed as a runbook. */
+  readonly runbook?: true;
   readonly force: boolean;
 }
 
@@ -36,7 +38,8 @@ export async function dryRun(
   const shown = options.connected
     ? await showConnected(context, prepared, options)
     : await show(context, prepared.plan, options);
-  await printShown(options.manner, prepared.plan, shown);
+  if (options.runbook) (await import('./runbook.ts')).printRunbook(context, prepared, shown, options.out);
+  else await printShown(options.manner, prepared.plan, shown);
   if (options.out !== null) keep(context, options.out, prepared.plan, goals, shown);
   return shown.refusal ? STATUS.refused : STATUS.done;
 }

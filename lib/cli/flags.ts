@@ -3,14 +3,33 @@ export interface Flag {
   readonly name: string;
   readonly short?: string;
   readonly value?: string;
+  /** The values that it takes; alone it means the first of them. */
+  readonly choices?: readonly string[];
   readonly summary: string;
 }
+
+/** What `--graph` prints. */
+export const GRAPH_FORMATS = ['mermaid', 'dot', 'json'] as const;
+export type GraphFormat = (typeof GRAPH_FORMATS)[number];
+
+/** The shells that `completion` knows, and `words`: what its scripts ask for. */
+export const COMPLETIONS = ['bash', 'zsh', 'fish', 'words'] as const;
+export type Completion = (typeof COMPLETIONS)[number];
 
 /** Every flag, in the order in which help shows them. None that Node would take for itself (`--env-file`, `--watch`). */
 export const FLAGS: readonly Flag[] = [
   { name: 'dry-run', short: 'n', summary: 'plan and show every step, perform none' },
   { name: 'connected', summary: 'plan, and ask the device read-only questions' },
   { name: 'out', value: 'FILE', summary: 'plan, and keep the approval for "apply FILE"' },
+  { name: 'runbook', summary: 'plan, and print it as a runbook in Markdown' },
+  {
+    name: 'graph',
+    value: '[mermaid|dot|json]',
+    choices: GRAPH_FORMATS,
+    summary: 'print which task needs which; of all tasks, if none is named',
+  },
+  { name: 'report', value: 'FILE', summary: 'after the run write a page about it (HTML)' },
+  { name: 'profile', value: 'FILE', summary: 'after the run write its times as a Chrome trace (JSON)' },
   { name: 'jobs', short: 'j', value: 'N', summary: 'at most N tasks at the same time' },
   { name: 'keep-going', short: 'k', summary: 'after a failure go on with what does not need it' },
   { name: 'force', summary: 'run tasks that are fresh, too' },
@@ -45,17 +64,18 @@ const ONE_DEVICE: Flag = { ...DEVICE, summary: 'this device alone' };
 const SERVICE: Flag = { name: 'service', value: 'NAME', summary: 'with the environment of this service alone' };
 
 const RUNS = ['json', 'output', 'yes', 'confirm', 'jobs', 'keep-going'];
+const PAGES = ['report', 'profile'];
 
 export const VERBS: readonly VerbUsage[] = [
   {
     name: 'apply',
     args: ['file'],
     summary: 'run what a kept plan approved, if it would still be the same',
-    flags: RUNS,
+    flags: [...RUNS, ...PAGES],
   },
   { name: 'recover', args: [], summary: 'finish or undo a run whose runner died', flags: RUNS },
   { name: 'history', args: [], summary: 'past runs, newest first', flags: ['json'] },
-  { name: 'show', args: ['run'], summary: 'what one run did, step by step', flags: ['json'] },
+  { name: 'show', args: ['run'], summary: 'what one run did, step by step', flags: ['json', ...PAGES] },
   {
     name: 'status',
     args: [],
@@ -115,6 +135,12 @@ export const VERBS: readonly VerbUsage[] = [
     args: ['action'],
     summary: '"rehearsal stop" ends what the rehearsal device runs',
     flags: ['json', 'yes'],
+  },
+  {
+    name: 'completion',
+    args: ['shell'],
+    summary: 'a script for bash, zsh or fish that completes what can be typed',
+    flags: [],
   },
 ];
 

@@ -60,6 +60,9 @@ export function helpText(tasks: readonly AnyTask[]): string {
     '--yes and --no-color leave no trace: "npm run task deploy -n" DEPLOYS. Type "npm run task deploy -- -n", or "make -n deploy".',
     'make passes -n, -k and -jN on, and variables (make deploy DEPLOY_TO=jetson), but no params.',
     '',
+    'TAB completes what "slipway" takes, with eval "$(slipway completion bash)" in ~/.bashrc (zsh: the same in ~/.zshrc;',
+    'fish: slipway completion fish | source). A function is completed as the program is: slipway() { npx slipway "$@"; }',
+    '',
     'status: 0 done · 1 a step failed · 2 usage · 3 refused · 4 something was not put back · 129 130 143 by signal;',
     'through make every failure is 2.',
     '',
@@ -104,13 +107,16 @@ function paramsOf({ spec }: AnyTask): ListedParam[] {
 const isSecret = (param: Param): boolean => param.type === 'string' && param.secret === true;
 
 /** The names of the tasks that it needs when it is called without params: needs may depend on them. */
-export function needsOf({ spec }: AnyTask): string[] {
+export const needsOf = (task: AnyTask): string[] => [
+  ...new Set(Object.values(needsWithout(task)).map((need) => need.task.taskName)),
+];
+
+/** The needs of a task that is called without params. */
+export function needsWithout({ spec }: AnyTask): Needs {
   const defaults = Object.entries(spec.params ?? {}).map(([name, param]) => [name, standIn(param)]);
-  const needs =
-    typeof spec.needs === 'function'
-      ? (spec.needs as (context: object) => Needs)({ params: Object.fromEntries(defaults) as object })
-      : spec.needs;
-  return [...new Set(Object.values(needs ?? {}).map(({ task }) => task.taskName))];
+  const { needs } = spec;
+  if (typeof needs !== 'function') return needs ?? {};
+  return (needs as (context: object) => Needs)({ params: Object.fromEntries(defaults) as object });
 }
 
 function standIn(param: Param): string | number | boolean {

@@ -1,17 +1,27 @@
+import type { Completion, GraphFormat } from './flags.ts';
+
 /** A task that was asked for, with its own params parsed by their declared types; defaults are not filled in. */
 export interface Goal {
   readonly task: string;
   readonly params: { readonly [name: string]: string | number | boolean };
 }
 
+/** Files that are written about a run once it is over; `null`: none. */
+export interface Pages {
+  readonly report: string | null;
+  readonly profile: string | null;
+}
+
 /** Whether steps are performed, or only planned and shown. `out` is the file that keeps the approval. */
 export type Mode =
-  { readonly kind: 'perform' } | { readonly kind: 'plan'; readonly connected: boolean; readonly out: string | null };
+  | { readonly kind: 'perform' }
+  | { readonly kind: 'plan'; readonly connected: boolean; readonly out: string | null; readonly runbook?: true };
 
 /** What is asked about runs and devices rather than done through a task. */
 export type Verb =
   | { readonly verb: 'apply'; readonly plan: string }
   | { readonly verb: 'show'; readonly run: string }
+  | { readonly verb: 'completion'; readonly shell: Completion }
   | { readonly verb: 'uninstall'; readonly device: string; readonly withData: boolean }
   | { readonly verb: 'rehearsal'; readonly action: 'stop' }
   | { readonly verb: 'recover' | 'history' | 'config' }
@@ -42,6 +52,7 @@ interface Manner {
 interface Pace {
   readonly jobs: number | null;
   readonly keepGoing: boolean;
+  readonly pages?: Pages;
 }
 
 /** A command line, parsed. */
@@ -55,6 +66,7 @@ export type Invocation =
         readonly rest: readonly string[];
       })
   | (Manner & Pace & { readonly kind: 'verb' } & Verb)
+  | { readonly kind: 'graph'; readonly goals: readonly Goal[]; readonly format: GraphFormat }
   | { readonly kind: 'list'; readonly output: 'human' | 'json'; readonly color: boolean }
   | { readonly kind: 'help'; readonly task: string | null; readonly color: boolean }
   | { readonly kind: 'version' };

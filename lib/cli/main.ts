@@ -70,6 +70,8 @@ async function dispatch(meta: Meta, project: Project, invocation: Invocation): P
     case 'list':
     case 'help':
       return help(project, invocation);
+    case 'graph':
+      return (await import('./graph.ts')).printGraph(await contextOf(meta, project, invocation.goals), invocation);
     case 'run':
       return runTasks(await contextOf(meta, project, invocation.goals), invocation);
     case 'verb':
@@ -112,6 +114,7 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
   if (mode.kind === 'plan')
     return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force });
+  if (invocation.pages) (await import('./pages.ts')).refuseWrongPages(invocation.pages);
   return (await import('./perform.ts')).perform(context, prepared, { ...invocation, manner, said: invocation });
 }
 
@@ -119,6 +122,7 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
   switch (invocation.verb) {
     case 'apply':
+      if (invocation.pages) (await import('./pages.ts')).refuseWrongPages(invocation.pages);
       return (await import('./verbs/apply.ts')).apply(context, invocation.plan, {
         ...invocation,
         manner,
@@ -130,6 +134,7 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
     case 'history':
       return (await import('./verbs/history.ts')).history(context, manner);
     case 'show':
+      if (invocation.pages) return (await import('./pages.ts')).pagesOf(context, invocation.run, invocation.pages);
       return (await import('./verbs/history.ts')).show(context, invocation.run, manner);
     case 'status':
       return (await import('./verbs/status.ts')).status(context, manner, invocation.device);
@@ -143,6 +148,8 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
       return (await import('./verbs/shell.ts')).shell(context, invocation);
     case 'audit':
       return (await import('./verbs/audit.ts')).audit(context, manner, invocation.device);
+    case 'completion':
+      return (await import('./verbs/completion.ts')).completion(context.project, invocation.shell);
     case 'config':
       return (await import('./verbs/config.ts')).config(context, manner);
     case 'uninstall':

@@ -122,6 +122,8 @@ function lineToType(
   const options = swallowed.flatMap(({ typed, takesValue, secret, value }) => {
     if (!takesValue) return [`--${typed}`];
     if (value !== 'true') return [`--${typed}`, secret ? 'VALUE' : value];
+    const optional = FLAGS.find(({ name }) => name === typed)?.choices;
+    if (optional !== undefined && !words.some((word) => optional.includes(word))) return [`--${typed}`];
     const stray = words.findIndex(
       (word) => !word.startsWith('-') && !names.has(word) && (typed !== 'jobs' || /^\d+$/.test(word)),
     );

@@ -21,6 +21,7 @@ import { devicesOf } from './devices.ts';
 import { openDurations } from './durations.ts';
 import { openFreshness } from './freshness-store.ts';
 import { openDeviceLogs } from './logs.ts';
+import type { Pages } from './invocation.ts';
 import { createPlaces } from './places.ts';
 import { openReporter, say, type Manner } from './reporting.ts';
 import { adoptRun, beginRun, forgetOldRuns, leftovers, newRunId, openJournal, readRuns, type KeptRun } from './runs.ts';
@@ -35,6 +36,8 @@ export interface PerformOptions {
   readonly said: Said;
   /** What followed `--`. */
   readonly rest?: readonly string[];
+  /** Written about the run once it is over, whatever came of it. */
+  readonly pages?: Pages;
   /** Stands between the engine and the performers: the facts of an approval are compared there. */
   readonly through?: (live: LivePerformer) => LivePerformer;
 }
@@ -60,7 +63,10 @@ export async function perform(context: Context, prepared: Prepared, options: Per
     return runPlan(prepared.plan, { ...common, freshness });
   });
   save();
-  return status;
+  const written = options.pages
+    ? await (await import('./pages.ts')).writePages(context, run, options.pages)
+    : STATUS.done;
+  return status === STATUS.done ? written : status;
 }
 
 /** Goes on with a run that was cut off: puts back what is open, or finishes what had settled. */

@@ -69,7 +69,9 @@ function readLong(reading: Reading, arg: string): void {
     return void keep(
       reading.flags,
       name,
-      valueOf(reading, name, flag.value === undefined ? 'nothing' : 'value', given, flag.value),
+      flag.choices === undefined
+        ? valueOf(reading, name, flag.value === undefined ? 'nothing' : 'value', given, flag.value)
+        : choiceOf(reading, flag.choices, given),
     );
   const typed = typedName(name);
   const takes = arity(reading, typed);
@@ -123,6 +125,13 @@ function valueOf(
     );
   reading.next++;
   return next;
+}
+
+/** One of some values, if one follows; alone it means the first. */
+function choiceOf(reading: Reading, choices: readonly string[], given: string | undefined): string {
+  const next = reading.args[reading.next] ?? '';
+  if (given === undefined && choices.includes(next)) reading.next++;
+  return given ?? (choices.includes(next) ? next : (choices[0] ?? ''));
 }
 
 function keep(into: Map<string, string | true>, name: string, value: string | true): void {

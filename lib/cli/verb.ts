@@ -1,6 +1,6 @@
 import { UsageError } from '../model/failure.ts';
 import { device, parseParam } from '../model/param.ts';
-import { usageOf, type VerbUsage } from './flags.ts';
+import { COMPLETIONS, usageOf, type Completion, type VerbUsage } from './flags.ts';
 import type { Verb } from './invocation.ts';
 import { behindDashes, unknownFlag } from './mistakes.ts';
 import { didYouMean } from './suggest.ts';
@@ -29,6 +29,8 @@ export function parseVerb(usage: VerbUsage, tokens: Tokens): Verb {
       return { verb: 'apply', plan: argument ?? '' };
     case 'show':
       return { verb: 'show', run: argument ?? '' };
+    case 'completion':
+      return { verb: 'completion', shell: shell(argument ?? '') };
     case 'uninstall':
       return { verb: 'uninstall', device: argument ?? '', withData: tokens.flags.has('with-data') };
     case 'rehearsal':
@@ -59,6 +61,16 @@ export function parseVerb(usage: VerbUsage, tokens: Tokens): Verb {
     default:
       return { verb: name as 'recover' | 'history' | 'config' };
   }
+}
+
+function shell(given: string): Completion {
+  const found = COMPLETIONS.find((name) => name === given);
+  if (found === undefined)
+    throw new UsageError(
+      `there is no completion for ${given}`,
+      didYouMean(given, COMPLETIONS, 'type completion bash, completion zsh or completion fish'),
+    );
+  return found;
 }
 
 function refuseStrangeFlags(usage: VerbUsage, tokens: Tokens): void {

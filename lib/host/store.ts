@@ -112,3 +112,21 @@ export function syncFolder(path: string): void {
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
 }
+
+/** The last whole lines of a file within so many bytes, and what is before them; `null`: it is not there. */
+export function readEnd(
+  path: string,
+  maxBytes: number,
+): { readonly text: string; readonly leftOutBytes: number } | null {
+  if (!fs.existsSync(path)) return null;
+  const fd = fs.openSync(path, 'r');
+  try {
+    const { size } = fs.fstatSync(fd);
+    const block = Buffer.alloc(Math.min(size, maxBytes));
+    const bytes = block.subarray(0, fs.readSync(fd, block, 0, block.length, size - block.length));
+    const cut = bytes.length < size ? bytes.indexOf(0x0a) + 1 : 0;
+    return { text: bytes.toString('utf8', cut), leftOutBytes: size - bytes.length + cut };
+  } finally {
+    fs.closeSync(fd);
+  }
+}
