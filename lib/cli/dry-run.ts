@@ -24,6 +24,7 @@ export interface DryRunOptions {
   readonly connected: boolean;
   readonly out: string | null;
   readonly force: boolean;
+  readonly explain: boolean;
 }
 
 /** Shows a plan without performing it; with `out`, keeps it as an approval. */
@@ -36,7 +37,7 @@ export async function dryRun(
   const shown = options.connected
     ? await showConnected(context, prepared, options)
     : await show(context, prepared.plan, options);
-  await printShown(options.manner, prepared.plan, shown);
+  await printShown(options.manner, prepared.plan, shown, options.explain);
   if (options.out !== null) keep(context, options.out, prepared.plan, goals, shown);
   return shown.refusal ? STATUS.refused : STATUS.done;
 }
@@ -47,7 +48,7 @@ function show(
   { force }: DryRunOptions,
   performer = dryPerformer as Parameters<typeof showPlan>[1]['performer'],
 ): Promise<Shown> {
-  const { freshness } = openFreshness(context, variableOf(context));
+  const { freshness } = openFreshness(context, variableOf(context), say, 'looks');
   return showPlan(plan, { performer, clock, freshness, force, line: stepLine });
 }
 
@@ -93,7 +94,7 @@ function keep(context: Context, out: string, plan: Plan, goals: readonly Goal[],
 export function circumstances(context: Context, plan: Plan): Json {
   const fingerprints = openFingerprints(context.projectDir, context.slipwayDir);
   const inputs = plan.nodes.flatMap((node) =>
-    node.inputs === null ? [] : [[node.id, fingerprints.expand(node.inputs) as unknown as Json] as const],
+    node.inputs === null ? [] : [[node.id, fingerprints.inputs(node.inputs).entries as unknown as Json] as const],
   );
   const devices = devicesOf(plan).map((name) => [name, name === REHEARSAL ? null : machineOf(context, name)] as const);
   return { inputs: Object.fromEntries(inputs), devices: Object.fromEntries(devices) };

@@ -1,7 +1,7 @@
 import type { Shown } from '../engine/show.ts';
 import type { Plan } from '../model/plan.ts';
 import { wantsColor } from '../report/colors.ts';
-import type { Reporter } from '../report/reporter.ts';
+import type { Reporter, Write } from '../report/reporter.ts';
 import type { Invocation } from './invocation.ts';
 
 /** How answers are given. */
@@ -29,17 +29,23 @@ export function mannerOf(invocation: Invocation): Manner {
 }
 
 /** The reporter that fits: JSON for programs, a live view in a terminal, prefixed lines elsewhere. */
-export async function openReporter({ output, color }: Manner, plan: Plan): Promise<Reporter> {
+export async function openReporter(manner: Manner, plan: Plan, explain = false): Promise<Reporter> {
   const write = (text: string): void => void process.stdout.write(text);
+  const reporter = await plainOrLive(manner, plan, write, explain);
+  return explain ? (await import('../report/checks.ts')).explainingReporter(reporter, write, manner.output) : reporter;
+}
+
+/** Reasons are lines that stay: a live view would wipe them out. */
+async function plainOrLive({ output, color }: Manner, plan: Plan, write: Write, lines: boolean): Promise<Reporter> {
   if (output === 'json') return (await import('../report/json.ts')).jsonReporter(write);
   const { wantsWholeTerminal } = await import('../report/outcome.ts');
-  if (process.stdout.isTTY && process.env['CI'] === undefined && !wantsWholeTerminal(plan))
+  if (process.stdout.isTTY && process.env['CI'] === undefined && !lines && !wantsWholeTerminal(plan))
     return (await import('../report/pretty.ts')).prettyReporter(process.stdout, color, plan);
   return (await import('../report/plain.ts')).plainReporter(write, color, plan);
 }
 
 /** Prints a shown plan, for people or for programs. */
-export async function printShown({ output, color }: Manner, plan: Plan, shown: Shown): Promise<void> {
+export async function printShown({ output, color }: Manner, plan: Plan, shown: Shown, explain = false): Promise<void> {
   const { shownJson, shownText } = await import('../report/dry-run.ts');
-  process.stdout.write(output === 'json' ? shownJson(plan, shown) : shownText(plan, shown, color));
+  process.stdout.write(output === 'json' ? shownJson(plan, shown, explain) : shownText(plan, shown, color, explain));
 }

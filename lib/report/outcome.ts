@@ -59,6 +59,11 @@ export class Outcomes {
           tail: [],
         });
         return [];
+      case 'task-waits': {
+        const task = this.tasks.get(event.task);
+        if (task) task.doing = `waits for ${event.holder}`;
+        return [];
+      }
       case 'step-started': {
         this.#taskOf.set(event.id, event.task);
         if (event.effect === 'tells') this.#telling.add(event.id);

@@ -64,6 +64,8 @@ export function plainReporter(
       case 'scope-entered':
         if (event.scope.kind !== 'deadMan') return;
         return line(outcomes.taskOf(event.id), `armed: ${armedWords(event.scope.place, event.scope.leaseMs)}`);
+      case 'task-waits':
+        return line(event.task, `waits for ${event.holder}, which makes the same files`);
       case 'task-retried':
         return line(event.task, 'again');
       case 'task-finished':
