@@ -18,7 +18,9 @@ export interface KeptFile {
 /** Removes what globs match, links themselves rather than what they point at, and the folders that this empties. */
 export function cleanOutputs(projectDir: string, globs: readonly string[]): void {
   const found: string[] = [];
-  walkGlobs(projectDir, readGlobs(globs), false, ({ path, kind }) => {
+  walkGlobs(projectDir, readGlobs(globs), false, ({ path, kind, hides }) => {
+    // Such a link is on the way to outputs, and none itself.
+    if (hides) return;
     if (kind !== 'folder') fs.rmSync(join(projectDir, path), { force: true });
     found.push(kind === 'folder' ? path : dirname(path));
   });
