@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash as hashOnce } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { Listing } from '../engine/freshness.ts';
@@ -82,11 +82,11 @@ const BLOCK = Buffer.allocUnsafe(256 * 1024);
 export function hashFile(path: string): string {
   const fd = openToRead(path);
   try {
+    let read = fs.readSync(fd, BLOCK);
+    // Most files are no longer than one block, and take one call.
+    if (read < BLOCK.length) return hashOnce('sha256', BLOCK.subarray(0, read));
     const hash = createHash('sha256');
-    for (let read = BLOCK.length; read === BLOCK.length;) {
-      read = fs.readSync(fd, BLOCK);
-      hash.update(read === BLOCK.length ? BLOCK : BLOCK.subarray(0, read));
-    }
+    for (; read > 0; read = fs.readSync(fd, BLOCK)) hash.update(BLOCK.subarray(0, read));
     return hash.digest('hex');
   } finally {
     fs.closeSync(fd);

@@ -22,6 +22,11 @@ const HEADER_BYTES = 24;
 const FIELDS = 4;
 const DIGEST_BYTES = 32;
 
+/** Numbers of 64 bits are compared in halves: as bigints each would be an object. */
+const WORDS = FIELDS * 2;
+const wordsOf = (fields: BigInt64Array): Int32Array =>
+  new Int32Array(fields.buffer, fields.byteOffset, fields.length * 2);
+
 /** Remembered files: of each a path, fields, and a digest, all in the same row. */
 interface Table {
   readonly paths: readonly string[];
@@ -29,9 +34,23 @@ interface Table {
   readonly digests: Buffer;
 }
 
-interface Entry {
-  readonly fields: BigInt64Array;
-  readonly digest: string;
+/** Rows that come in, in one array that grows: an array of its own for each would keep the collector busy. */
+class Added {
+  readonly rows = new Map<string, number>();
+  readonly digests: string[] = [];
+  fields = new BigInt64Array(1024 * FIELDS);
+  words = wordsOf(this.fields);
+
+  set(path: string, fields: BigInt64Array, digest: string): void {
+    const row = this.digests.push(digest) - 1;
+    if (this.fields.length === row * FIELDS) {
+      const larger = new BigInt64Array(2 * this.fields.length);
+      larger.set(this.fields);
+      [this.fields, this.words] = [larger, wordsOf(larger)];
+    }
+    this.fields.set(fields, row * FIELDS);
+    this.rows.set(path, row);
+  }
 }
 
 /** What became of a row in this run. */
@@ -45,7 +64,7 @@ const GONE = 2;
 export function openStatCache(file: string, nowMs: () => number): StatCache {
   const table = read(file);
   const fate = new Uint8Array(table.paths.length);
-  const added = new Map<string, Entry>();
+  const added = new Added();
   const now = new BigInt64Array(FIELDS);
   const [rowWords, nowWords] = [wordsOf(table.fields), wordsOf(now)];
   let rows: ReadonlyMap<string, number> | undefined;
@@ -68,9 +87,8 @@ export function openStatCache(file: string, nowMs: () => number): StatCache {
         fate[row] = ASKED;
         return table.digests.toString('hex', row * DIGEST_BYTES, (row + 1) * DIGEST_BYTES);
       }
-      const own = added.get(path);
-      if (own && same(wordsOf(own.fields), 0, nowWords)) return own.digest;
-      const fields = now.slice();
+      const own = added.rows.get(path);
+      if (own !== undefined && same(added.words, own * WORDS, nowWords)) return added.digests[own] ?? '';
       // Before the file is read: a write during the read must count as after it.
       const safeMs = nowMs() - RACY_MS;
       const digest = compute();
@@ -79,8 +97,8 @@ export function openStatCache(file: string, nowMs: () => number): StatCache {
       if (row !== undefined) fate[row] = GONE;
       const latestNs = stat.mtimeNs > stat.ctimeNs ? stat.mtimeNs : stat.ctimeNs;
       // Also of a time to come, which is what a clock that jumped back leaves.
-      if (latestNs / 1_000_000n < BigInt(Math.floor(safeMs))) added.set(path, { fields, digest });
-      else added.delete(path);
+      if (latestNs / 1_000_000n < BigInt(Math.floor(safeMs))) added.set(path, now, digest);
+      else added.rows.delete(path);
       return digest;
     },
     get hashed() {
@@ -94,11 +112,6 @@ export function openStatCache(file: string, nowMs: () => number): StatCache {
     },
   };
 }
-
-/** Numbers of 64 bits are compared in halves: as bigints each would be an object. */
-const WORDS = FIELDS * 2;
-const wordsOf = (fields: BigInt64Array): Int32Array =>
-  new Int32Array(fields.buffer, fields.byteOffset, fields.length * 2);
 
 function same(words: Int32Array, at: number, now: Int32Array): boolean {
   for (let word = 0; word < WORDS; word++) if (words[at + word] !== now[word]) return false;
@@ -128,11 +141,11 @@ function read(file: string): Table {
 }
 
 /** Rows that still hold, those that nobody asked for only while there are not too many, then what was added. */
-function write(table: Table, fate: Uint8Array, added: ReadonlyMap<string, Entry>): Buffer {
-  const few = table.paths.length + added.size <= MAX_ENTRIES;
+function write(table: Table, fate: Uint8Array, added: Added): Buffer {
+  const few = table.paths.length + added.rows.size <= MAX_ENTRIES;
   const rows = [...table.paths.keys()].filter((row) => fate[row] === ASKED || (few && fate[row] !== GONE));
-  const count = rows.length + added.size;
-  const paths = Buffer.from([...rows.map((row) => table.paths[row]), ...added.keys()].join('\0'), 'utf8');
+  const count = rows.length + added.rows.size;
+  const paths = Buffer.from([...rows.map((row) => table.paths[row]), ...added.rows.keys()].join('\0'), 'utf8');
   const header = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(header);
   header.writeUInt32LE(count, MAGIC.length);
@@ -143,10 +156,10 @@ function write(table: Table, fate: Uint8Array, added: ReadonlyMap<string, Entry>
     fields.set(table.fields.subarray(row * FIELDS, (row + 1) * FIELDS), at * FIELDS);
     table.digests.copy(digests, at * DIGEST_BYTES, row * DIGEST_BYTES, (row + 1) * DIGEST_BYTES);
   });
-  [...added.values()].forEach((entry, index) => {
+  [...added.rows.values()].forEach((row, index) => {
     const at = rows.length + index;
-    fields.set(entry.fields, at * FIELDS);
-    digests.write(entry.digest, at * DIGEST_BYTES, 'hex');
+    fields.set(added.fields.subarray(row * FIELDS, (row + 1) * FIELDS), at * FIELDS);
+    digests.write(added.digests[row] ?? '', at * DIGEST_BYTES, 'hex');
   });
   return Buffer.concat([header, Buffer.from(fields.buffer), digests, paths]);
 }
