@@ -8,6 +8,7 @@ export const setupBackend = task('setup:backend', {
   summary: "Make the backend's Python environment.",
   inputs: [`${PLATFORM}/backend/requirements*.txt`],
   outputs: [`${VENV}/**`],
+  cache: false,
   timeoutMs: 600_000,
   steps(p) {
     p.run(['python3', '-m', 'venv', '--clear', VENV], { effect: 'derives' });
@@ -34,7 +35,9 @@ export const setupBackend = task('setup:backend', {
 export const setupFrontend = task('setup:frontend', {
   summary: "Install the frontend's packages.",
   inputs: [`${PLATFORM}/frontend/package.json`, `${PLATFORM}/frontend/package-lock.json`],
+  // It stands for all of node_modules, which alone it would not bring back.
   outputs: [`${PLATFORM}/frontend/node_modules/.package-lock.json`],
+  cache: false,
   timeoutMs: 600_000,
   steps(p) {
     p.run(['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], {

@@ -77,7 +77,7 @@ describe('the layers of lib', () => {
       cac: ['cli'],
       dotenv: ['config'],
       ssh2: ['device', 'rehearsal'],
-      tinyglobby: ['host'],
+      picomatch: ['host'],
       tsx: ['cli'],
     };
     const strays = lib

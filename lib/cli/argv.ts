@@ -17,6 +17,7 @@ interface Options {
   readonly jobs?: string;
   readonly keepGoing?: true;
   readonly force?: true;
+  readonly explain?: true;
   readonly yes?: true;
   readonly confirm?: string;
   readonly list?: true;
@@ -60,6 +61,7 @@ export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask
     goals,
     mode: mode(options),
     force: options.force ?? false,
+    explain: options.explain ?? false,
     rest: restFor(tokens, goals),
     ...manner,
     ...pace,

@@ -26,6 +26,7 @@ export interface DryRunOptions {
   /** Printed as a runbook. */
   readonly runbook?: true;
   readonly force: boolean;
+  readonly explain: boolean;
 }
 
 /** Shows a plan without performing it; with `out`, keeps it as an approval. */
@@ -39,7 +40,7 @@ export async function dryRun(
     ? await showConnected(context, prepared, options)
     : await show(context, prepared.plan, options);
   if (options.runbook) (await import('./runbook.ts')).printRunbook(context, prepared, shown, options.out);
-  else await printShown(options.manner, prepared.plan, shown);
+  else await printShown(options.manner, prepared.plan, shown, options.explain);
   if (options.out !== null) keep(context, options.out, prepared.plan, goals, shown);
   return shown.refusal ? STATUS.refused : STATUS.done;
 }
@@ -50,7 +51,7 @@ function show(
   { force }: DryRunOptions,
   performer = dryPerformer as Parameters<typeof showPlan>[1]['performer'],
 ): Promise<Shown> {
-  const { freshness } = openFreshness(context, variableOf(context));
+  const { freshness } = openFreshness(context, variableOf(context), say, 'looks');
   return showPlan(plan, { performer, clock, freshness, force, line: stepLine });
 }
 
@@ -96,7 +97,7 @@ function keep(context: Context, out: string, plan: Plan, goals: readonly Goal[],
 export function circumstances(context: Context, plan: Plan): Json {
   const fingerprints = openFingerprints(context.projectDir, context.slipwayDir);
   const inputs = plan.nodes.flatMap((node) =>
-    node.inputs === null ? [] : [[node.id, fingerprints.expand(node.inputs) as unknown as Json] as const],
+    node.inputs === null ? [] : [[node.id, fingerprints.inputs(node.inputs).entries as unknown as Json] as const],
   );
   const devices = devicesOf(plan).map((name) => [name, name === REHEARSAL ? null : machineOf(context, name)] as const);
   return { inputs: Object.fromEntries(inputs), devices: Object.fromEntries(devices) };

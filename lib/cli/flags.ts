@@ -33,6 +33,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'jobs', short: 'j', value: 'N', summary: 'at most N tasks at the same time' },
   { name: 'keep-going', short: 'k', summary: 'after a failure go on with what does not need it' },
   { name: 'force', summary: 'run tasks that are fresh, too' },
+  { name: 'explain', summary: 'say of every task why it runs, is skipped, or is restored' },
   { name: 'yes', summary: 'answer yes where a yes is asked for' },
   { name: 'confirm', value: 'NAME', summary: 'confirm what cannot be undone, by its name' },
   { name: 'with-data', summary: 'uninstall: the data and its copies, too' },

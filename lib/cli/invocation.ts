@@ -63,6 +63,7 @@ export type Invocation =
         readonly goals: readonly Goal[];
         readonly mode: Mode;
         readonly force: boolean;
+        readonly explain: boolean;
         readonly rest: readonly string[];
       })
   | (Manner & Pace & { readonly kind: 'verb' } & Verb)

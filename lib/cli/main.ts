@@ -108,12 +108,12 @@ async function help({ tasks }: Project, invocation: Extract<Invocation, { kind: 
 }
 
 async function runTasks(context: Context, invocation: Extract<Invocation, { kind: 'run' }>): Promise<number> {
-  const { goals, rest, mode, force } = invocation;
+  const { goals, rest, mode, force, explain } = invocation;
   const { planGoals } = await import('./context.ts');
   const prepared = planGoals(context, goals, rest);
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
   if (mode.kind === 'plan')
-    return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force });
+    return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force, explain });
   if (invocation.pages) (await import('./pages.ts')).refuseWrongPages(invocation.pages);
   return (await import('./perform.ts')).perform(context, prepared, { ...invocation, manner, said: invocation });
 }

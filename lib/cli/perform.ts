@@ -19,10 +19,12 @@ import { refuseMissingSecrets, refuseUnknownDevices, variableOf, type Context } 
 import { STATUS } from '../model/exit-status.ts';
 import { devicesOf } from './devices.ts';
 import { openDurations } from './durations.ts';
+import { openTurns } from '../host/turns.ts';
 import { openFreshness } from './freshness-store.ts';
 import { openDeviceLogs } from './logs.ts';
 import type { Pages } from './invocation.ts';
 import { createPlaces } from './places.ts';
+import { openRunFolder } from './run-folder.ts';
 import { openReporter, say, type Manner } from './reporting.ts';
 import { adoptRun, beginRun, forgetOldRuns, leftovers, newRunId, openJournal, readRuns, type KeptRun } from './runs.ts';
 import { cancelOnSignals } from './signals.ts';
@@ -33,6 +35,8 @@ export interface PerformOptions {
   readonly jobs: number | null;
   readonly keepGoing: boolean;
   readonly force: boolean;
+  /** Says of every task why it runs or does not. */
+  readonly explain?: boolean;
   readonly said: Said;
   /** What followed `--`. */
   readonly rest?: readonly string[];
@@ -54,19 +58,28 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   for (const wrong of wrongChannels(prepared.plan, context.sources, prepared.paramSecrets)) say(wrong);
   for (const { run, pid, command } of await reapLeftovers(slipwayDir))
     say(`ended what run ${run} left running: ${command} (pid ${String(pid)})`);
-  forgetOldRuns(slipwayDir, runs);
+  // Once is enough that nothing can be written.
+  const sayUnlessSaid = (line: string): void => (folder.slipwayDir === slipwayDir ? say(line) : undefined);
+  const { freshness, save } = openFreshness(context, variableOf(context), sayUnlessSaid, 'keeps');
   const run = newRunId(new Date());
-  beginRun(slipwayDir, run, prepared.plan, aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets));
-  const { freshness, save } = openFreshness(context, variableOf(context));
-  const status = await live(context, prepared, { ...options, run }, (common, emit) => {
-    emit({ type: 'run-started', run, digest: prepared.plan.digest, goals: prepared.plan.goals, pid: process.pid });
-    return runPlan(prepared.plan, { ...common, freshness });
+  const about = aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets);
+  const folder = openRunFolder(slipwayDir, changedPlaces(prepared.plan).size > 0, say, (dir) => {
+    forgetOldRuns(dir, runs);
+    beginRun(dir, run, prepared.plan, about);
   });
-  save();
-  const written = options.pages
-    ? await (await import('./pages.ts')).writePages(context, run, options.pages)
-    : STATUS.done;
-  return status === STATUS.done ? written : status;
+  try {
+    const here = { ...context, slipwayDir: folder.slipwayDir };
+    const status = await live(here, prepared, { ...options, run }, (common, emit) => {
+      emit({ type: 'run-started', run, digest: prepared.plan.digest, goals: prepared.plan.goals, pid: process.pid });
+      return runPlan(prepared.plan, { ...common, freshness, turns: openTurns(folder.slipwayDir, run) });
+    });
+    if (!options.pages) return status;
+    const written = await (await import('./pages.ts')).writePages(here, run, options.pages);
+    return status === STATUS.done ? written : status;
+  } finally {
+    save();
+    folder.forget();
+  }
 }
 
 /** Goes on with a run that was cut off: puts back what is open, or finishes what had settled. */
@@ -113,11 +126,14 @@ async function live(
 ): Promise<number> {
   const { run, manner, force, keepGoing } = options;
   const consent = await consented(plan, options.said);
-  const journal = openJournal(context.slipwayDir, run);
+  const journal = openJournal(context.slipwayDir, run, changedPlaces(plan).size > 0);
   const logs = openDeviceLogs(context.slipwayDir, run);
   const durations = openDurations(context.slipwayDir);
   const around = aroundRun(context, run, options.rest ?? [], durations.lastMs);
-  const reporter = await openReporter(manner, plan, around, context.projectDir);
+  const reporter = await openReporter(manner, plan, around, {
+    projectDir: context.projectDir,
+    explain: options.explain ?? false,
+  });
   const places = createPlaces({ ...context, run, opaque, paramSecrets, consent });
   const signals = cancelOnSignals();
   const emit = (event: RunEvent): void => {

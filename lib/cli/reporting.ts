@@ -39,6 +39,18 @@ export function mannerOf(invocation: Invocation): Manner {
  * unless services are kept up, which end with the run.
  */
 export async function openReporter(
+  manner: Manner,
+  plan: Plan,
+  around: Around,
+  { projectDir, explain }: { readonly projectDir: string; readonly explain: boolean },
+): Promise<Reporter> {
+  const out = (text: string): void => void process.stdout.write(text);
+  // Reasons are lines that stay: a live view would wipe them out.
+  const reporter = await reporterFor(explain ? { layout: 'prefixed', ...manner } : manner, plan, around, projectDir);
+  return explain ? (await import('../report/checks.ts')).explainingReporter(reporter, out, manner.output) : reporter;
+}
+
+async function reporterFor(
   { output, color, layout }: Manner,
   plan: Plan,
   around: Around,
@@ -75,7 +87,7 @@ async function gitHubReporter(
 }
 
 /** Prints a shown plan, for people or for programs. */
-export async function printShown({ output, color }: Manner, plan: Plan, shown: Shown): Promise<void> {
+export async function printShown({ output, color }: Manner, plan: Plan, shown: Shown, explain = false): Promise<void> {
   const { shownJson, shownText } = await import('../report/dry-run.ts');
-  process.stdout.write(output === 'json' ? shownJson(plan, shown) : shownText(plan, shown, color));
+  process.stdout.write(output === 'json' ? shownJson(plan, shown, explain) : shownText(plan, shown, color, explain));
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
 import { lifeOf, ownIdentity, type Identity } from '../host/identity.ts';
-import { makePrivateFolder, openLineFile, readLines, writeFileAtomic } from '../host/store.ts';
+import { isUnwritable, makePrivateFolder, openLineFile, readLines, writeFileAtomic } from '../host/store.ts';
 import { currentUser } from '../host/user.ts';
 import type { RunEvent } from '../model/event.ts';
 import { UsageError } from '../model/failure.ts';
@@ -66,16 +66,26 @@ export function adoptRun(slipwayDir: string, kept: KeptRun): void {
   writeFileAtomic(join(folderOf(slipwayDir, kept.record.run), 'plan.json'), `${JSON.stringify(record)}\n`, 0o600);
 }
 
-/** The journal of a run as a sink of events. */
+/**
+ * The journal of a run as a sink of events. A line that cannot be written ends the run if something is changed in it;
+ * otherwise a disk that filled up only ends the journal.
+ */
 export function openJournal(
   slipwayDir: string,
   run: string,
+  needed = true,
 ): { readonly write: (event: RunEvent) => void; readonly close: () => void } {
   const file = openLineFile(join(folderOf(slipwayDir, run), 'journal.jsonl'));
+  let full = false;
   return {
     write(event) {
-      if (isJournaled(event))
+      if (full || !isJournaled(event)) return;
+      try {
         file.appendLine(JSON.stringify({ at: new Date().toISOString(), ...event }), isDurable(event));
+      } catch (error) {
+        if (needed || !isUnwritable(error)) throw error;
+        full = true;
+      }
     },
     close: () => file.close(),
   };

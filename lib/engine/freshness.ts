@@ -1,121 +1,280 @@
-import type { Failure } from '../model/failure.ts';
+import type { Check, FileEntry, Reason } from '../model/check.ts';
+import { StepFailed, type Failure } from '../model/failure.ts';
 import { canonical, type Json } from '../model/json.ts';
 import type { PlanNode } from '../model/plan.ts';
 import type { Hash } from '../model/ports.ts';
-import { refsIn } from '../model/ref.ts';
-import { HERE, itemsIn } from '../model/step.ts';
+import type { StepId } from '../model/ref.ts';
+import { itemsIn } from '../model/step.ts';
 import type { Facts } from './facts.ts';
+import { compareFiles, differences, keyParts, outputDifferences, type KeyParts } from './key.ts';
+import { obstaclesOf, takesPart } from './takes-part.ts';
 
-/** Whether a task has to run: `unknown` means that it may turn out to be fresh once its needs ran. */
-export type Check =
-  | { readonly state: 'fresh'; readonly facts: { readonly [id: string]: Json } }
-  | { readonly state: 'stale'; readonly reason: string }
-  | { readonly state: 'unknown' };
+/** What steps yielded, by step. */
+export type Values = { readonly [id: StepId]: Json };
 
-/** What the engine asks about files; `host` implements it. */
+/** Files that globs match, sorted; `digest` is that of all of it. */
+export interface Listing {
+  readonly entries: readonly FileEntry[];
+  readonly digest: string;
+  /** A link that is not followed, and behind which more would be. */
+  readonly hidden?: string | undefined;
+}
+
+/** What is kept of a task that ran to its end: with it the task can be skipped. */
+export interface State {
+  readonly key: string;
+  readonly parts: KeyParts;
+  /** The digest of its outputs. */
+  readonly outputs: string;
+  readonly facts: Values;
+  readonly tookMs: number;
+}
+
+/** Instead: it was begun and did not come to its end; or an input was edited while it ran, so that nobody knows of what it was made. */
+export type Unsettled = 'begun' | { readonly edited: string };
+
+/** The files behind a state's digests: only read to say what differs. */
+export interface Lists {
+  readonly inputs: readonly FileEntry[];
+  readonly outputs: readonly FileEntry[];
+}
+
+/** Outputs that are kept to be put back. */
+export interface Kept {
+  readonly outputs: Listing;
+  readonly facts: Values;
+  readonly tookMs: number;
+}
+
+/** What the engine asks about files and what is kept of tasks; `host` implements it. */
 export interface FreshnessStore {
-  /** Files that match, with what counts of each: sorted `[path, kind, executable, sha256 or target]`. */
-  fingerprint(globs: readonly string[]): Json;
+  /** Files that decide a result: links are followed. */
+  inputs(globs: readonly string[]): Listing;
+  /** Files that a task made: links are kept as links. */
+  outputs(globs: readonly string[]): Listing;
+  /** Whether globs match a path. */
+  matcher(globs: readonly string[]): (path: string) => boolean;
   variable(name: string): string | undefined;
-  read(node: string): Json | null;
-  /** Durable and atomic; `null` deletes. */
-  write(node: string, state: Json | null): void;
+  /** What identifies the command of this name; `null` when there is none. */
+  tool(command: string): string | null;
+  read(node: string): State | Unsettled | null;
+  lists(node: string, key: string): Lists | null;
+  /** Atomic. */
+  write(node: string, state: State | Unsettled, lists: Lists | null): void;
+  /** Removes what putting outputs back left half written when it was cut off. */
+  tidy(globs: readonly string[]): void;
+  readonly kept: {
+    /** Whether anything is kept of the task. */
+    any(node: string): boolean;
+    find(node: string, key: string): Kept | null;
+    /** Removes what the globs match, and puts back what is kept; false when that is damaged: then it is not kept any more. */
+    restore(node: string, key: string, globs: readonly string[]): boolean;
+    add(node: string, key: string, kept: Kept): void;
+  };
 }
 
-/** Skips tasks of which nothing changed that can change their result. */
+/** What a look at a task showed. */
+export interface Looked {
+  readonly check: Check;
+  /** What it yielded when it is not run: of a task that is `fresh` or `kept`. */
+  readonly facts: Values;
+  /** Whether it might be skipped, should a need bring back what was there before. */
+  readonly mayBeSkipped: boolean;
+}
+
+/** Skips tasks of which nothing changed that can change their result, and puts back what earlier runs made. */
 export interface Freshness {
-  check(node: PlanNode, facts: Facts): Promise<Check>;
-  /** The stored state goes before the task runs, so that a killed run never counts as success. */
-  begin(node: PlanNode, facts: Facts): Promise<void>;
-  done(node: PlanNode, facts: Facts): Promise<Failure | null>;
+  /** Changes nothing; `null` when freshness is off. */
+  look(node: PlanNode, facts: Facts): Looked | null;
+  /** It was skipped: no more will be asked of what was seen of it, which may be a list of many files. */
+  forget(node: PlanNode): void;
+  /** Whether what `look` saw may have been changed by another run since. */
+  outdated(node: PlanNode): boolean;
+  /** Puts the kept outputs back; false when they are damaged. */
+  restore(node: PlanNode): boolean;
+  /** What is known goes before the task runs, so that a killed run never counts as success. */
+  begin(node: PlanNode): void;
+  /** After its last step: what it made is known and kept. `tookMs` in ms. */
+  done(node: PlanNode, facts: Facts, tookMs: number): Failure | null;
 }
 
-/** Never skips anything. */
+/** Never skips anything, and keeps nothing. */
 export const ALWAYS_RUN: Freshness = {
-  check: () => Promise.resolve({ state: 'stale', reason: 'freshness is off' }),
-  begin: () => Promise.resolve(),
-  done: () => Promise.resolve(null),
+  look: () => null,
+  forget: () => undefined,
+  outdated: () => false,
+  restore: () => false,
+  begin: () => undefined,
+  done: () => null,
 };
 
-interface State {
-  readonly key: string;
-  readonly outputs: Json;
-  readonly facts: { readonly [id: string]: Json };
+/** What was seen of a task before it ran. */
+interface Seen {
+  readonly before: State | Unsettled | null;
+  readonly key?: { readonly key: string; readonly parts: KeyParts; readonly inputs: Listing };
 }
 
 /**
  * Freshness by content. A task takes part when it declares inputs and outputs and all of its steps are `reads` or
- * `derives` `here`; its key is the hash of params, steps, needs' values, inputs and declared variables.
+ * `derives` `here`; its key is the hash of params, steps, needs' values and outputs, inputs, tools and declared variables.
  */
 export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
-  /** Keys from before the run: what is edited while a task runs makes it stale next time. */
-  const begun = new Map<string, string | null>();
-  const keyOf = (node: PlanNode, facts: Facts): string | null => {
-    const from: { [id: string]: Json } = {};
-    for (const id of refsIn(node.body as unknown as Json)) {
-      if (id.startsWith(`${node.id}/`)) continue;
-      const fact = facts.fact(id);
-      if (!fact.known) return null;
-      from[id] = fact.value;
+  const nodes = new Map<string, PlanNode>();
+  const seen = new Map<string, Seen>();
+  /** Digests of what tasks made that are over. */
+  const made = new Map<string, string>();
+
+  const madeBy = (id: string): string | null => {
+    const known = made.get(id);
+    const node = nodes.get(id);
+    if (known !== undefined || node === undefined) return known ?? null;
+    // What declares no outputs stands for what it needs.
+    const digest =
+      node.outputs === null || node.body.items.length === 0
+        ? hash(canonical(node.needs.map((need) => madeBy(need)).sort()))
+        : store.outputs(node.outputs).digest;
+    made.set(id, digest);
+    return digest;
+  };
+
+  /** A command that the task itself makes says nothing about what it is made of. */
+  const toolFor = (node: PlanNode): ((command: string) => string | null) => {
+    const own = store.matcher(node.outputs ?? []);
+    return (command) => (own(command.replace(/^\.\//, '')) ? null : store.tool(command));
+  };
+
+  /** Why a task with this state is not fresh; empty when it is. */
+  const against = (node: PlanNode, { before, key }: Required<Seen>): readonly Reason[] => {
+    if (!isState(before)) return [unsettled(before)];
+    const lists = (): Lists | null => store.lists(node.id, before.key);
+    if (before.key !== key.key)
+      return differences(before.parts, key.parts, { before: lists()?.inputs ?? null, now: key.inputs.entries });
+    const outputs = store.outputs(node.outputs ?? []);
+    return outputs.digest === before.outputs ? [] : outputDifferences(lists()?.outputs ?? null, outputs.entries);
+  };
+
+  const look = (node: PlanNode, facts: Facts): Looked => {
+    nodes.set(node.id, node);
+    const obstacles = obstaclesOf(node);
+    if (obstacles.length > 0) return stale(obstacles, 'not-asked', false);
+    const before = store.read(node.id);
+    seen.set(node.id, { before });
+    const mayBeSkipped = isState(before) || (node.cache !== false && store.kept.any(node.id));
+    const inputs = store.inputs(node.inputs ?? []);
+    const variable = (name: string): string | undefined => store.variable(name);
+    const parts = keyParts(node, facts, { variable, tool: toolFor(node), made: madeBy, inputs: inputs.digest }, hash);
+    if ('unknown' in parts)
+      return mayBeSkipped
+        ? { check: { state: 'unknown', waits: needsOf(parts.unknown) }, facts: {}, mayBeSkipped }
+        : stale([isState(before) ? { reason: 'not-known' } : unsettled(before)], 'missed', false);
+    const key = hash(canonical(parts as unknown as Json));
+    seen.set(node.id, { before, key: { key, parts, inputs } });
+    const because = against(node, { before, key: { key, parts, inputs } });
+    if (because.length === 0 && isState(before)) {
+      made.set(node.id, before.outputs);
+      return { check: { state: 'fresh', tookMs: before.tookMs }, facts: before.facts, mayBeSkipped };
     }
-    const env = node.env.map((name) => [name, store.variable(name) ?? null]);
-    return hash(
-      canonical({
-        params: node.params,
-        body: node.body as unknown as Json,
-        from,
-        env,
-        inputs: store.fingerprint(node.inputs ?? []),
-      }),
-    );
+    refuseOverlap(node, inputs.entries, store.matcher(node.outputs ?? []));
+    const kept = node.cache === false ? null : store.kept.find(node.id, key);
+    return kept
+      ? { check: { state: 'kept', because, tookMs: kept.tookMs }, facts: kept.facts, mayBeSkipped }
+      : stale(because, 'missed', mayBeSkipped);
   };
+
+  const remember = (node: PlanNode, kept: Kept): void => {
+    const { key } = seen.get(node.id) ?? {};
+    made.set(node.id, kept.outputs.digest);
+    if (!key) return;
+    const state = {
+      key: key.key,
+      parts: key.parts,
+      outputs: kept.outputs.digest,
+      facts: kept.facts,
+      tookMs: kept.tookMs,
+    };
+    store.write(node.id, state, { inputs: key.inputs.entries, outputs: kept.outputs.entries });
+  };
+
   return {
-    check(node, facts) {
-      if (!takesPart(node))
-        return Promise.resolve({
-          state: 'stale',
-          reason: 'it declares no inputs and outputs, or does more than derive files here',
-        });
-      const state = store.read(node.id) as State | null;
-      if (state === null) return Promise.resolve({ state: 'stale', reason: 'it never ran to its end' });
-      const key = keyOf(node, facts);
-      if (key === null) return Promise.resolve({ state: 'unknown' });
-      if (key !== state.key)
-        return Promise.resolve({ state: 'stale', reason: 'its inputs, steps, params, variables or needs changed' });
-      if (canonical(store.fingerprint(node.outputs ?? [])) !== canonical(state.outputs))
-        return Promise.resolve({ state: 'stale', reason: 'its outputs were altered' });
-      return Promise.resolve({ state: 'fresh', facts: state.facts });
+    look,
+    forget: (node) => void seen.delete(node.id),
+    outdated(node) {
+      const before = seen.get(node.id)?.before ?? null;
+      return takesPart(node) && canonical(store.read(node.id) as Json) !== canonical(before as Json);
     },
-    begin(node, facts) {
-      if (takesPart(node)) {
-        begun.set(node.id, keyOf(node, facts));
-        store.write(node.id, null);
+    restore(node) {
+      const { key = null } = seen.get(node.id) ?? {};
+      const kept = key && store.kept.find(node.id, key.key);
+      if (!key || !kept) return false;
+      store.write(node.id, 'begun', null);
+      if (!store.kept.restore(node.id, key.key, node.outputs ?? [])) return false;
+      remember(node, kept);
+      return true;
+    },
+    begin(node) {
+      if (!takesPart(node)) return;
+      if (seen.get(node.id)?.before === 'begun') store.tidy(node.outputs ?? []);
+      store.write(node.id, 'begun', null);
+    },
+    done(node, facts, tookMs) {
+      if (!takesPart(node)) return null;
+      const outputs = store.outputs(node.outputs ?? []);
+      if (outputs.hidden !== undefined) return hiddenOutputs(node, outputs.hidden);
+      const missing = (node.outputs ?? []).find(
+        (glob) => !glob.startsWith('!') && !outputs.entries.some(([path]) => store.matcher([glob])(path)),
+      );
+      if (missing !== undefined) return { reason: 'output-missing', task: node.id, path: missing };
+      refuseOverlap(node, outputs.entries, store.matcher(node.inputs ?? []));
+      const { key } = seen.get(node.id) ?? {};
+      const [edited] = key ? changedFiles(key.inputs, store.inputs(node.inputs ?? [])) : [];
+      if (edited !== undefined) {
+        made.set(node.id, outputs.digest);
+        store.write(node.id, { edited }, null);
+        return null;
       }
-      return Promise.resolve();
-    },
-    done(node, facts) {
-      if (!takesPart(node)) return Promise.resolve(null);
-      const outputs = store.fingerprint(node.outputs ?? []);
-      const missing = (node.outputs ?? []).find((glob) => (store.fingerprint([glob]) as readonly Json[]).length === 0);
-      if (missing !== undefined) return Promise.resolve({ reason: 'output-missing', task: node.id, path: missing });
-      const key = begun.get(node.id) ?? null;
-      if (key !== null) store.write(node.id, { key, outputs, facts: ownFacts(node, facts) });
-      return Promise.resolve(null);
+      const kept = { outputs, facts: ownFacts(node, facts), tookMs };
+      remember(node, kept);
+      if (key && node.cache !== false) store.kept.add(node.id, key.key, kept);
+      return null;
     },
   };
 }
 
-function takesPart(node: PlanNode): boolean {
-  if (node.inputs === null || node.outputs === null) return false;
-  for (const item of itemsIn(node.body)) {
-    if (item.type === 'hold' || item.type === 'change') return false;
-    if (item.type === 'step' && (item.place !== HERE || (item.effect !== 'reads' && item.effect !== 'derives')))
-      return false;
-  }
-  return true;
+const isState = (state: State | Unsettled | null): state is State =>
+  state !== null && state !== 'begun' && 'key' in state;
+
+function unsettled(before: Unsettled | null): Reason {
+  if (before === null) return { reason: 'never-ran' };
+  return before === 'begun' ? { reason: 'failed-last-time' } : { reason: 'edited-meanwhile', path: before.edited };
 }
 
-function ownFacts(node: PlanNode, facts: Facts): { readonly [id: string]: Json } {
+const changedFiles = (before: Listing, now: Listing): readonly string[] =>
+  before.digest === now.digest ? [] : compareFiles(before.entries, now.entries).map(([path]) => path);
+
+const stale = (
+  because: readonly Reason[],
+  asked: Extract<Check, { state: 'stale' }>['store'],
+  mayBeSkipped: boolean,
+): Looked => ({ check: { state: 'stale', because, store: asked }, facts: {}, mayBeSkipped });
+
+/** A task whose outputs are its inputs would never be fresh, and cleaning them would remove sources. */
+function refuseOverlap(node: PlanNode, entries: readonly FileEntry[], matches: (path: string) => boolean): void {
+  const path = entries.find((entry) => matches(entry[0]))?.[0];
+  if (path !== undefined) throw new StepFailed({ reason: 'output-is-input', task: node.id, path });
+}
+
+/** What lies behind a link may be outside of the project, and could be neither compared nor put back. */
+const hiddenOutputs = (node: PlanNode, link: string): Failure => ({
+  reason: 'refused',
+  message: `outputs of ${node.id} lie behind the link ${link}, which is not followed: declare the place that it leads to`,
+});
+
+/** The tasks that steps stand in. */
+const needsOf = (steps: readonly StepId[]): readonly string[] => [
+  ...new Set(steps.map((id) => id.slice(0, Math.max(0, id.lastIndexOf('/'))))),
+];
+
+function ownFacts(node: PlanNode, facts: Facts): Values {
   const own: { [id: string]: Json } = {};
   for (const { id } of itemsIn(node.body)) {
     const fact = facts.fact(id);

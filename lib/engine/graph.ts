@@ -162,6 +162,7 @@ function recordNode(draft: Draft, opaque: Map<StepId, OpaqueBody>): PlanNode {
     needs: draft.needs.map(([, need]) => need.id),
     inputs: globs(spec.inputs),
     outputs: globs(spec.outputs),
+    ...(spec.cache === false ? { cache: false } : {}),
     env: spec.env ?? [],
     resources: spec.resources ?? {},
     timeoutMs: spec.timeoutMs ?? null,

@@ -1,13 +1,14 @@
 import { known } from '../model/fact.ts';
-import type { Failure } from '../model/failure.ts';
 import type { RunEvent, RunOutcome, TaskOutcome } from '../model/event.ts';
 import { isRefusal, statusOfRun } from '../model/exit-status.ts';
 import type { Json } from '../model/json.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
-import type { Cancel, Clock, LivePerformer } from '../model/ports.ts';
+import { StepFailed, type Failure } from '../model/failure.ts';
+import type { Cancel, Clock, LivePerformer, Turns } from '../model/ports.ts';
 import { refsIn } from '../model/ref.ts';
 import { HERE, itemsIn, type Step } from '../model/step.ts';
 import { CancelSource } from './cancel.ts';
+import { enterTask } from './enter.ts';
 import { Facts } from './facts.ts';
 import { eventsOf, type Before } from './follow.ts';
 import type { Freshness } from './freshness.ts';
@@ -23,6 +24,8 @@ export interface RunOptions {
   readonly capacity: Capacity;
   readonly keepGoing: boolean;
   readonly freshness: Freshness;
+  /** Absent: no other run makes the same outputs. */
+  readonly turns?: Turns;
   /** Runs tasks that are fresh, too. */
   readonly force: boolean;
   /** Gets every event before what it announces happens: reporter and journal. */
@@ -103,20 +106,38 @@ class PlanRun {
       return outcome === 'failed' ? 'failed' : outcome === 'cancelled' ? 'cancelled' : 'done';
     };
     if (!this.#past) emit({ type: 'task-started', task: node.id });
-    const check = await this.#options.freshness.check(node, this.#facts);
-    if (check.state === 'fresh' && !this.#options.force) {
-      for (const [id, value] of Object.entries(check.facts)) this.#facts.set(id, known(value));
-      emit({ type: 'task-facts', task: node.id, facts: check.facts });
-      return finish('fresh');
+    try {
+      const entered = await enterTask(node, this.#facts, this.#options);
+      if (entered.state === 'cancelled') return finish('cancelled', entered.failure);
+      if (entered.state !== 'runs') {
+        for (const [id, value] of Object.entries(entered.facts)) this.#facts.set(id, known(value));
+        return finish(entered.state);
+      }
+      try {
+        return await this.#perform(node, startedMs, finish);
+      } finally {
+        entered.leave();
+      }
+    } catch (error) {
+      if (!(error instanceof StepFailed)) throw error;
+      this.#failures.push(error.failure);
+      return finish('failed', error.failure);
     }
-    await this.#options.freshness.begin(node, this.#facts);
+  }
+
+  async #perform(
+    node: PlanNode,
+    startedMs: number,
+    finish: (outcome: TaskOutcome, failure?: Failure) => NodeState,
+  ): Promise<NodeState> {
+    const { freshness, clock } = this.#options;
     const { failure, changed } = await this.#attempts(node);
     if (failure) {
       // Recovering, a task that was put back is what was wanted; only one that should have been finished has failed.
       if (!this.#past || this.#past.settled.has(node.id)) this.#failures.push(failure);
       return finish(failure.reason === 'cancelled' || failure.reason === 'cut-off' ? 'cancelled' : 'failed', failure);
     }
-    const missing = await this.#options.freshness.done(node, this.#facts);
+    const missing = freshness.done(node, this.#facts, Math.round(clock.nowMs() - startedMs));
     if (missing) {
       this.#failures.push(missing);
       return finish('failed', missing);

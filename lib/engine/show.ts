@@ -1,9 +1,11 @@
+import type { Check } from '../model/check.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
 import type { Clock, Performer } from '../model/ports.ts';
 import type { StepId } from '../model/ref.ts';
 import { itemsIn, type Effect, type Place, type Step, type StepKind } from '../model/step.ts';
 import { CancelSource } from './cancel.ts';
+import { foreseen } from './enter.ts';
 import { Facts, resolveStep } from './facts.ts';
 import type { Freshness } from './freshness.ts';
 import type { At, Certainty, Follower } from './follower.ts';
@@ -31,7 +33,7 @@ export interface ShownStep {
 export interface ShownTask {
   readonly task: string;
   readonly state: 'runs' | 'fresh' | 'may be skipped';
-  readonly reason: string;
+  readonly check: Check;
   readonly steps: readonly ShownStep[];
 }
 
@@ -57,19 +59,20 @@ export async function showPlan(plan: Plan, options: ShowOptions): Promise<Shown>
   const tasks: ShownTask[] = [];
   const altering = new Set<string>();
   for (const node of plan.nodes) {
-    const check = await options.freshness.check(node, facts);
+    const looked = options.freshness.look(node, facts);
+    options.freshness.forget(node);
     // What it needs may write what it reads, so that "fresh" now says nothing about then.
-    const doubtful = node.needs.some((need) => altering.has(need));
-    if (check.state === 'fresh' && !doubtful && !options.force) {
-      for (const [id, value] of Object.entries(check.facts)) facts.set(id, { known: true, value });
-      tasks.push({ task: node.id, state: 'fresh', reason: 'nothing changed', steps: [] });
+    const doubtful = node.needs.filter((need) => altering.has(need));
+    const check = foreseen(looked, doubtful, options.force);
+    if (check.state === 'fresh') {
+      for (const [id, value] of Object.entries(looked?.facts ?? {})) facts.set(id, { known: true, value });
+      tasks.push({ task: node.id, state: 'fresh', check, steps: [] });
       continue;
     }
-    const skippable = check.state !== 'stale' && !options.force;
-    if (doubtful || alters(node)) altering.add(node.id);
+    const skippable = check.state !== 'stale';
+    if (doubtful.length > 0 || alters(node)) altering.add(node.id);
     const { steps, failure } = await walkNode(node, facts, options, skippable);
-    const reason = check.state === 'stale' ? check.reason : '';
-    tasks.push({ task: node.id, state: skippable ? 'may be skipped' : 'runs', reason, steps });
+    tasks.push({ task: node.id, state: skippable ? 'may be skipped' : 'runs', check, steps });
     if (failure) return { tasks, refusal: failure, facts };
   }
   return { tasks, refusal: null, facts };

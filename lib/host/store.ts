@@ -17,7 +17,14 @@ export interface Lines {
 
 /** Makes `.slipway/` (and folders below it): readable by its owner alone. */
 export function makePrivateFolder(path: string): void {
-  fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    // Which is also what a recursive one says of a read-only file system; one by one they say why.
+    if (!fs.existsSync(dirname(path))) makePrivateFolder(dirname(path));
+    fs.mkdirSync(path, { mode: 0o700 });
+  }
 }
 
 /** Opens a line file for appending, mode 0600; a last line cut short is dropped first, so that the next stands alone. */
@@ -74,6 +81,16 @@ export function readLines(path: string): Lines {
 
 /** Replaces a file whole and durably: written beside it, fsynced, renamed, the folder fsynced. */
 export function writeFileAtomic(path: string, content: string | Uint8Array, mode: number): void {
+  replace(path, content, mode, true);
+  syncFolder(dirname(path));
+}
+
+/** Replaces a file whole; a machine that loses power may lose it. */
+export function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
+  replace(path, content, mode, false);
+}
+
+function replace(path: string, content: string | Uint8Array, mode: number, durable: boolean): void {
   const beside = besideOf(path);
   try {
     const fd = fs.openSync(beside, 'wx', mode);
@@ -81,7 +98,7 @@ export function writeFileAtomic(path: string, content: string | Uint8Array, mode
       writeAll(fd, Buffer.from(content));
       // The umask took bits from the mode given to open.
       fs.fchmodSync(fd, mode);
-      fs.fsyncSync(fd);
+      if (durable) fs.fsyncSync(fd);
     } finally {
       fs.closeSync(fd);
     }
@@ -90,13 +107,15 @@ export function writeFileAtomic(path: string, content: string | Uint8Array, mode
     fs.rmSync(beside, { force: true });
     throw error;
   }
-  syncFolder(dirname(path));
 }
 
 /** A name in the same folder, hence on the same file system, that nobody else uses. */
 export function besideOf(path: string): string {
   return join(dirname(path), `.slipway-${randomBytes(6).toString('hex')}.tmp`);
 }
+
+/** Whether a path is such a name: what a process that was killed left. */
+export const isBeside = (path: string): boolean => /(^|\/)\.slipway-[0-9a-f]{12}\.tmp$/.test(path);
 
 /** Makes renames and new names in a folder durable. */
 export function syncFolder(path: string): void {
@@ -130,3 +149,9 @@ export function readEnd(
     fs.closeSync(fd);
   }
 }
+
+/** Codes that say that nothing can be written in a place, for now or for ever. */
+const UNWRITABLE: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT']);
+
+/** Whether an error says that nothing can be written there: a full disk, a read-only one, somebody else's. */
+export const isUnwritable = (error: unknown): boolean => UNWRITABLE.has(codeOf(error));

@@ -1,3 +1,4 @@
+import type { Check } from './check.ts';
 import type { Failure } from './failure.ts';
 import type { Json } from './json.ts';
 import type { StepProgress } from './ports.ts';
@@ -24,9 +25,13 @@ export type RunEvent =
     }
   | { readonly type: 'run-resumed'; readonly run: string; readonly pid: number }
   | { readonly type: 'task-started'; readonly task: string }
+  /** Another run makes outputs that overlap: it waits for its turn. */
+  | { readonly type: 'task-waits'; readonly task: string; readonly holder: string }
+  /** Whether it runs, and why. */
+  | { readonly type: 'task-checked'; readonly task: string; readonly check: Check }
   /** It failed, was put back, and begins anew. */
   | { readonly type: 'task-retried'; readonly task: string }
-  /** What a fresh task yielded when it last ran. */
+  /** What a fresh or restored task yielded when it last ran. */
   | { readonly type: 'task-facts'; readonly task: string; readonly facts: { readonly [id: StepId]: Json } }
   | ({
       readonly type: 'step-started';

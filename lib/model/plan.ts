@@ -14,6 +14,8 @@ export interface PlanNode {
   readonly needs: readonly string[];
   readonly inputs: readonly string[] | null;
   readonly outputs: readonly string[] | null;
+  /** Its outputs are not kept: they cannot be put back. */
+  readonly cache?: false;
   readonly env: readonly string[];
   readonly resources: Resources;
   readonly timeoutMs: number | null;

@@ -103,5 +103,16 @@ export interface Performer<F extends Fact = Fact> {
 
 export type LivePerformer = Performer<Known>;
 
+/** Runs in one checkout that make the same outputs do so one after the other. */
+export interface Turns {
+  /** Waits for a turn on these outputs; what it gives ends the turn, `null` if the cancel came first. */
+  take(
+    task: string,
+    outputs: readonly string[],
+    cancel: Cancel,
+    waiting: (holder: string) => void,
+  ): Promise<(() => void) | null>;
+}
+
 /** sha256 of a text, in hexadecimal digits. */
 export type Hash = (text: string) => string;

@@ -38,6 +38,8 @@ export interface TaskSpec<P extends Params, N extends Needs, O> {
   readonly inputs?: Globs<P>;
   /** Files that it makes; no two tasks may overlap. */
   readonly outputs?: Globs<P>;
+  /** `false`: its outputs are not kept to be put back later: big ones, or those that stand for more than themselves. */
+  readonly cache?: boolean;
   /** Names of environment variables that it sees beyond the base list. */
   readonly env?: readonly string[];
   readonly resources?: Resources;

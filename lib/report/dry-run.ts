@@ -2,6 +2,7 @@ import type { Failure } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Shown, ShownStep, ShownTask } from '../engine/show.ts';
 import type { StepId } from '../model/ref.ts';
+import { checkInShort, checkLines } from './checks.ts';
 import { paintWith, type Paint } from './colors.ts';
 import { explainFailure } from './explain.ts';
 
@@ -23,13 +24,16 @@ const EFFECT_WIDTH = 12;
 const LEGEND =
   '? only if what is asked before says so · * as often as needed · ‹…› known when it runs · ↩ how it is put back';
 
-/** A shown plan for people: grouped by task, the undo of each change once beneath its last step, the legend once. */
-export function shownText(plan: Plan, shown: Shown, color: boolean): string {
+/**
+ * A shown plan for people: grouped by task, the undo of each change once beneath its last step, the legend once.
+ * With `explain` every reason why a task runs or does not.
+ */
+export function shownText(plan: Plan, shown: Shown, color: boolean, explain = false): string {
   const paint = paintWith(color);
   const steps = shown.tasks.flatMap((task) => task.steps);
   const width = Math.max(0, ...steps.map(({ place }) => place.length));
   return [
-    ...shown.tasks.flatMap((task) => taskLines(task, shown, width, paint)),
+    ...shown.tasks.flatMap((task) => taskLines(task, shown, width, explain, paint)),
     ...(shown.refusal === null ? [] : refusalLines(shown.refusal, paint)),
     ...(steps.length === 0 ? [] : ['', paint('dim', LEGEND)]),
     `${counted(steps.length, 'step')}, nothing performed · plan ${plan.digest.slice(0, 12)}`,
@@ -38,7 +42,8 @@ export function shownText(plan: Plan, shown: Shown, color: boolean): string {
 }
 
 /** The same as the contract's JSON lines, for programs. */
-export function shownJson(plan: Plan, shown: Shown): string {
+export function shownJson(plan: Plan, shown: Shown, explain = false): string {
+  const checks = explain ? shown.tasks.map(({ task, check }) => ({ type: 'task-checked', task, check })) : [];
   const steps = shown.tasks.flatMap((task) => task.steps);
   const lines = steps.map(({ id, task, kind, place, effect, certainty, parent, line, undo }) => ({
     ...foundDiff(shown, id),
@@ -53,16 +58,25 @@ export function shownJson(plan: Plan, shown: Shown): string {
     line,
     undo,
   }));
-  return [...lines, { type: 'plan', digest: plan.digest, steps: steps.length }]
+  return [...checks, ...lines, { type: 'plan', digest: plan.digest, steps: steps.length }]
     .map((line) => `${JSON.stringify(line)}\n`)
     .join('');
 }
 
-function taskLines({ task, state, reason, steps }: ShownTask, shown: Shown, width: number, paint: Paint): string[] {
-  const why = reason === '' ? '' : ` (${reason})`;
-  const title = paint('bold', task) + (state === 'runs' ? paint('dim', why) : paint('dim', ` ${state}${why}`));
+function taskLines(
+  { task, state, check, steps }: ShownTask,
+  shown: Shown,
+  width: number,
+  explain: boolean,
+  paint: Paint,
+): string[] {
+  const short = checkInShort(check);
+  const why = short === '' ? '' : ` (${short})`;
+  const [said = '', ...reasons] = checkLines(check);
+  const title = paint('bold', task) + paint('dim', explain ? ` ${said}` : state === 'runs' ? why : ` ${state}${why}`);
   return [
     title,
+    ...(explain ? reasons.map((line) => paint('dim', `  ${line}`)) : []),
     ...steps.flatMap((step, index) => [
       ...switchRow(step, steps[index - 1], width, paint),
       stepRow(step, width, paint),

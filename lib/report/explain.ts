@@ -164,6 +164,10 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `${task} ended well, but did not make ${path}, which it declares`,
     next: 'correct its outputs, or what makes them',
   }),
+  'output-is-input': ({ task, path }) => ({
+    message: `${path} is an input of ${task}, and an output glob of it matches it, too`,
+    next: `leave it out of one of them: a glob that begins with ! leaves out ("!${path}")`,
+  }),
   'cut-off': () => ({ message: 'the runner died here, without a word', next: 'see what is left to do: recover' }),
   broken: ({ message }) => ({
     message: `a defect: ${message}`,

@@ -44,6 +44,11 @@ export class Outcomes {
       case 'task-started':
         this.tasks.set(event.task, begun(event.task, nowMs));
         return [];
+      case 'task-waits': {
+        const task = this.tasks.get(event.task);
+        if (task) task.doing = `waits for ${event.holder}`;
+        return [];
+      }
       case 'step-started': {
         this.#taskOf.set(event.id, event.task);
         if (event.effect === 'tells') this.#telling.add(event.id);

@@ -39,6 +39,8 @@ export interface TellOptions {
 /** Tells a run as lines, every one as it comes. */
 export function tellTo(sink: Sink, { color, plan, around, nowMs = () => performance.now() }: TellOptions): Reporter {
   const outcomes = new Outcomes();
+  /** A run that is gone on with asks the device what became of a switch, and arms none. */
+  let resumed = false;
   const paint = paintWith(color);
   const services = servicesHere(plan);
   const of = (id: StepId): string => outcomes.taskOf(id);
@@ -60,6 +62,9 @@ export function tellTo(sink: Sink, { color, plan, around, nowMs = () => performa
 
   const tell = (event: RunEvent): void => {
     switch (event.type) {
+      case 'run-resumed':
+        resumed = true;
+        return;
       case 'step-started':
         return sink.begin(event.task, event.line);
       case 'step-progress':
@@ -71,8 +76,10 @@ export function tellTo(sink: Sink, { color, plan, around, nowMs = () => performa
       case 'undo-failed':
         return failed(of(event.id), 'not put back', event.failure);
       case 'scope-entered':
-        if (event.scope.kind !== 'deadMan') return;
+        if (event.scope.kind !== 'deadMan' || resumed) return;
         return sink.line(of(event.id), `armed: ${armedWords(event.scope.place, event.scope.leaseMs)}`);
+      case 'task-waits':
+        return sink.line(event.task, `waits for ${event.holder}, which makes the same files`);
       case 'task-retried':
         return sink.line(event.task, 'again');
       case 'task-finished':

@@ -11,6 +11,7 @@ const RUN = {
   goals: [],
   mode: { kind: 'perform' },
   force: false,
+  explain: false,
   rest: [],
   output: 'human',
   color: true,

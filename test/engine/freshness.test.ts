@@ -1,44 +1,19 @@
 import { describe, expect, test } from 'vitest';
-import { createFreshness, type FreshnessStore } from '../../lib/engine/freshness.ts';
+import { createFreshness } from '../../lib/engine/freshness.ts';
 import { makePlan } from '../../lib/engine/graph.ts';
 import { dryPerformer } from '../../lib/engine/dry.ts';
 import { showPlan } from '../../lib/engine/show.ts';
-import type { Json } from '../../lib/model/json.ts';
+import type { Check, Reason } from '../../lib/model/check.ts';
 import type { Plan } from '../../lib/model/plan.ts';
 import type { Recorder } from '../../lib/model/recorder.ts';
 import { string } from '../../lib/model/param.ts';
+import { secret } from '../../lib/model/ref.ts';
 import { task, type Need, type Task } from '../../lib/model/task.ts';
+import { MemoryStore } from './memory-store.ts';
 import { HandClock, Scripted, ask, boom, hash, make, run, type Ran } from './rig.ts';
 
-/** Files by path, variables, and what was stored, in memory. `src/` and the like stand for globs. */
-class Store implements FreshnessStore {
-  readonly files = new Map<string, string>();
-  readonly variables = new Map<string, string>();
-  readonly states = new Map<string, Json>();
-
-  fingerprint(globs: readonly string[]): Json {
-    return [...this.files]
-      .filter(([path]) => globs.some((glob) => path.startsWith(glob)))
-      .sort()
-      .map(([path, content]) => [path, 'file', false, content]);
-  }
-
-  variable(name: string): string | undefined {
-    return this.variables.get(name);
-  }
-
-  read(node: string): Json | null {
-    return this.states.get(node) ?? null;
-  }
-
-  write(node: string, state: Json | null): void {
-    if (state === null) this.states.delete(node);
-    else this.states.set(node, state);
-  }
-}
-
 /** A checkout in which `build` copies `src/` to `out/`, unless a test says otherwise. */
-class Checkout extends Store {
+class Checkout extends MemoryStore {
   build: () => void = () => void this.files.set('out/a', this.files.get('src/a') ?? '');
 
   constructor() {
@@ -52,7 +27,9 @@ class Checkout extends Store {
       answers = {},
       force = false,
     }: { readonly answers?: ConstructorParameters<typeof Scripted>[0]; readonly force?: boolean } = {},
-  ): Promise<Ran & { readonly did: readonly string[]; readonly outcomes: readonly string[] }> {
+  ): Promise<
+    Ran & { readonly did: readonly string[]; readonly outcomes: readonly string[]; readonly checks: readonly Check[] }
+  > {
     const performer = new Scripted({
       build: () => (this.build(), { ok: true, fact: { known: true, value: 'built' } }),
       ...answers,
@@ -64,6 +41,7 @@ class Checkout extends Store {
       outcomes: ran.events.flatMap((event) =>
         event.type === 'task-finished' ? [`${event.task} ${event.outcome}`] : [],
       ),
+      checks: ran.events.flatMap((event) => (event.type === 'task-checked' ? [event.check] : [])),
     };
   }
 
@@ -107,26 +85,167 @@ describe('a task with declared inputs and outputs', () => {
     });
   });
 
-  test.each<[string, (checkout: Checkout) => unknown, Plan?]>([
-    ['an input changes', (checkout) => checkout.files.set('src/a', 'two')],
-    ['an input is added', (checkout) => checkout.files.set('src/b', '')],
-    ['an input goes', (checkout) => checkout.files.delete('src/a')],
-    ['an output is altered', (checkout) => checkout.files.set('out/a', 'x')],
-    ['an output goes', (checkout) => checkout.files.delete('out/a')],
-    ['an output is added', (checkout) => checkout.files.set('out/b', '')],
-    ['its state is lost', (checkout) => checkout.states.clear()],
-    ['a step changes', () => undefined, plan(builder({}, (p) => p.call(make, { name: 'build', more: 1 }))())],
+  test.each<[string, (checkout: Checkout) => unknown, readonly Reason[], Plan?]>([
+    [
+      'an input changes',
+      (checkout) => checkout.files.set('src/a', 'two'),
+      [{ reason: 'input', change: 'changed', path: 'src/a' }],
+    ],
+    [
+      'an input is added',
+      (checkout) => checkout.files.set('src/b', ''),
+      [{ reason: 'input', change: 'added', path: 'src/b' }],
+    ],
+    [
+      'an input goes',
+      (checkout) => checkout.files.delete('src/a'),
+      [{ reason: 'input', change: 'removed', path: 'src/a' }],
+    ],
+    [
+      'a step changes',
+      () => undefined,
+      [{ reason: 'step', change: 'changed', step: 'build/1', parts: ['args'] }],
+      plan(builder({}, (p) => p.call(make, { name: 'build', more: 1 }))()),
+    ],
+    [
+      'a step is added',
+      () => undefined,
+      [{ reason: 'step', change: 'added', step: 'build/2', parts: [] }],
+      plan(builder({}, (p) => (build(p), build(p)))()),
+    ],
+    [
+      'its output globs change',
+      () => undefined,
+      [{ reason: 'output-globs' }],
+      plan(builder({ outputs: ['out/', 'out/a'] })()),
+    ],
     [
       'a declared variable is set',
       (checkout) => checkout.variables.set('MODE', 'x'),
+      [{ reason: 'variable', change: 'added', name: 'MODE' }],
       plan(builder({ env: ['MODE'] })()),
     ],
-  ])('runs when %s', async (_, alter, then = usual) => {
+  ])('runs when %s, and says so', async (_, alter, because, then = usual) => {
     const checkout = new Checkout();
-    await checkout.run(then === usual || then.nodes[0]?.env.length === 1 ? then : usual);
+    await checkout.run(usual);
     alter(checkout);
-    expect((await checkout.run(then)).outcomes).toEqual(['build done']);
-    if (_ !== 'an output is added') expect((await checkout.run(then)).outcomes).toEqual(['build fresh']);
+    const { outcomes, checks } = await checkout.run(then);
+    expect(outcomes).toEqual(['build done']);
+    expect(checks).toEqual([{ state: 'stale', because, store: 'missed' }]);
+    expect((await checkout.run(then)).outcomes).toEqual(['build fresh']);
+  });
+
+  test('runs when a command is another one', async () => {
+    const checkout = new Checkout();
+    const tool = plan(builder({}, (p) => (build(p), p.run(['node'], { effect: 'derives' })))());
+    checkout.tools.set('node', '20');
+    await checkout.run(tool);
+    expect((await checkout.run(tool)).outcomes).toEqual(['build fresh']);
+    checkout.tools.set('node', '22');
+    expect((await checkout.run(tool)).checks).toEqual([
+      { state: 'stale', because: [{ reason: 'tool', change: 'changed', name: 'node' }], store: 'missed' },
+    ]);
+  });
+
+  test.each<[string, (checkout: Checkout) => unknown, readonly Reason[]]>([
+    [
+      'an output is altered',
+      (checkout) => checkout.files.set('out/a', 'x'),
+      [{ reason: 'output', change: 'modified', path: 'out/a' }],
+    ],
+    [
+      'an output goes',
+      (checkout) => checkout.files.delete('out/a'),
+      [{ reason: 'output', change: 'missing', path: 'out/a' }],
+    ],
+    [
+      'an output is added',
+      (checkout) => checkout.files.set('out/b', ''),
+      [{ reason: 'output', change: 'extra', path: 'out/b' }],
+    ],
+    ['its state is lost', (checkout) => checkout.states.clear(), [{ reason: 'never-ran' }]],
+  ])('is restored when %s; where nothing is kept it runs', async (_, alter, because) => {
+    const checkout = new Checkout();
+    await checkout.run(usual);
+    alter(checkout);
+    const { outcomes, checks, did } = await checkout.run(usual);
+    expect([outcomes, did]).toEqual([['build restored'], []]);
+    expect(checks).toEqual([{ state: 'restored', because, tookMs: 0 }]);
+    expect([...checkout.files].filter(([path]) => path.startsWith('out/'))).toEqual([['out/a', 'one']]);
+    expect((await checkout.run(usual)).outcomes).toEqual(['build fresh']);
+    checkout.entries.clear();
+    alter(checkout);
+    expect((await checkout.run(usual)).outcomes).toEqual(['build done']);
+  });
+
+  test('goes back and forth between two contents: the second time each is restored, with what it yielded', async () => {
+    const checkout = new Checkout();
+    const outcomes: string[] = [];
+    for (const content of ['one', 'two', 'one', 'two']) {
+      checkout.files.set('src/a', content);
+      outcomes.push(...(await checkout.run(usual)).outcomes);
+      expect(checkout.files.get('out/a')).toBe(content);
+    }
+    expect(outcomes).toEqual(['build done', 'build done', 'build restored', 'build restored']);
+    expect((await checkout.run(usual)).events.find((event) => event.type === 'task-facts')).toMatchObject({
+      facts: { 'build/1': 'built' },
+    });
+  });
+
+  test('runs when what is kept turns out damaged, and is not fresh if that fails', async () => {
+    const checkout = new Checkout();
+    await checkout.run(usual);
+    checkout.files.set('out/a', 'x');
+    checkout.damaged = true;
+    const failing = { answers: { build: { fails: boom } } };
+    const { outcomes, checks } = await checkout.run(usual, failing);
+    expect(outcomes).toEqual(['build failed']);
+    expect(checks).toMatchObject([{ state: 'stale', store: 'damaged' }]);
+    expect(checkout.states.get('build')).toBe('begun');
+  });
+
+  test('is not kept where it says so', async () => {
+    const checkout = new Checkout();
+    const one = plan(builder({ cache: false })());
+    await checkout.run(one);
+    checkout.files.set('out/a', 'x');
+    expect((await checkout.run(one)).outcomes).toEqual(['build done']);
+    expect(checkout.entries.size).toBe(0);
+  });
+
+  test('runs when what a need made changed, though it declares that as no input of its own', async () => {
+    const checkout = new Checkout();
+    const group = task('group', { summary: 's', needs: { build: builder()() } });
+    const lint = plan(
+      task('lint', {
+        summary: 's',
+        inputs: ['rules'],
+        outputs: [],
+        needs: { group: group() },
+        steps: (p) => p.call(make, { name: 'lint' }),
+      })(),
+    );
+    await checkout.run(lint);
+    expect((await checkout.run(lint)).outcomes).toEqual(['build fresh', 'group fresh', 'lint fresh']);
+    checkout.files.set('src/a', 'two');
+    const { outcomes, checks } = await checkout.run(lint);
+    expect(outcomes).toEqual(['build done', 'group done', 'lint done']);
+    expect(checks.at(-1)).toMatchObject({ because: [{ reason: 'need-output', change: 'changed', need: 'group' }] });
+  });
+
+  test.each([
+    ['the input is there already', ['src/', 'out/a']],
+    ['the task makes it', ['src/', 'out/']],
+  ])('is refused when an output glob matches an input: %s', async (when, inputs) => {
+    const checkout = new Checkout();
+    if (when !== 'the task makes it') checkout.files.set('out/a', 'precious');
+    const { outcomes, status, events, did } = await checkout.run(plan(builder({ inputs })()));
+    expect([outcomes, status]).toEqual([['build failed'], 1]);
+    expect(events.find((event) => event.type === 'task-finished')).toMatchObject({
+      failure: { reason: 'output-is-input', task: 'build', path: 'out/a' },
+    });
+    expect(did).toEqual(when === 'the task makes it' ? ['build'] : []);
+    if (when !== 'the task makes it') expect(checkout.files.get('out/a')).toBe('precious');
   });
 
   test('runs when a param changes, and goes back', async () => {
@@ -140,6 +259,10 @@ describe('a task with declared inputs and outputs', () => {
     expect((await checkout.run(plan(one()))).outcomes).toEqual(['build done']);
     expect((await checkout.run(plan(one({ mode: 'b' })))).outcomes).toEqual(['build(mode=b) done']);
     expect((await checkout.run(plan(one()))).outcomes).toEqual(['build fresh']);
+    const other = plan(builder({ params: { mode: string({ summary: 'm', default: 'x' }) } })());
+    expect((await checkout.run(other)).checks).toMatchObject([
+      { state: 'stale', because: [{ reason: 'step' }, { reason: 'param', change: 'changed', name: 'mode' }] },
+    ]);
   });
 
   test('runs when a need yields another value, and not when another task does', async () => {
@@ -180,30 +303,33 @@ describe('a task with declared inputs and outputs', () => {
     expect(events.find((event) => event.type === 'task-finished')).toMatchObject({
       failure: { reason: 'output-missing', task: 'build', path: 'out/' },
     });
-    expect(checkout.states.size).toBe(0);
+    expect(checkout.states.get('build')).toBe('begun');
   });
 
   test('is not fresh after a failure or while it runs: its state goes before it begins', async () => {
     const checkout = new Checkout();
     await checkout.run(usual);
     checkout.files.set('src/a', 'two');
-    let during: number | undefined;
+    let during: unknown;
     await checkout.run(usual, {
-      answers: { build: () => ((during = checkout.states.size), { ok: false, failure: boom }) },
+      answers: { build: () => ((during = checkout.states.get('build')), { ok: false, failure: boom }) },
     });
-    expect(during).toBe(0);
-    checkout.files.set('src/a', 'one');
-    expect((await checkout.run(usual)).outcomes).toEqual(['build done']);
+    expect(during).toBe('begun');
+    const { checks } = await checkout.run(usual);
+    expect(checks).toEqual([{ state: 'stale', because: [{ reason: 'failed-last-time' }], store: 'missed' }]);
   });
 
-  test('is not fresh when an input was edited while it ran', async () => {
+  test('is neither fresh nor kept when an input was edited while it ran, even when that is taken back', async () => {
     const checkout = new Checkout();
     const builds = checkout.build;
-    checkout.build = () => (builds(), void checkout.files.set('src/a', 'edited meanwhile'));
+    checkout.build = () => (checkout.files.set('src/a', 'edited meanwhile'), builds());
     await checkout.run(usual);
     checkout.build = builds;
-    expect((await checkout.run(usual)).outcomes).toEqual(['build done']);
-    expect(checkout.files.get('out/a')).toBe('edited meanwhile');
+    checkout.files.set('src/a', 'one');
+    const { outcomes, checks } = await checkout.run(usual);
+    expect(outcomes).toEqual(['build done']);
+    expect(checks).toMatchObject([{ because: [{ reason: 'edited-meanwhile', path: 'src/a' }], store: 'missed' }]);
+    expect(checkout.files.get('out/a')).toBe('one');
   });
 });
 
@@ -212,6 +338,7 @@ describe('never skipped is a task that', () => {
     ['declares no inputs', task('build', { summary: 's', outputs: ['out/'], steps: build })],
     ['declares no outputs', task('build', { summary: 's', inputs: ['src/'], steps: build })],
     ['changes something', builder({}, (p) => (build(p), p.write('x', 'y')))],
+    ['uses a secret', builder({}, (p) => (build(p), p.call(make, { name: 'x', token: secret('TOKEN') })))],
     ['collects', builder({}, (p) => (build(p), p.remove('x', { effect: 'collects' })))],
     [
       'holds',
@@ -220,7 +347,7 @@ describe('never skipped is a task that', () => {
     ['asks a device', builder({}, (p) => (build(p), p.on('board' as never).probe(ask)))],
   ])('%s', async (_, one) => {
     const checkout = new Checkout();
-    checkout.states.set('build', { key: 'x', outputs: [], facts: {} });
+    await checkout.run(usual);
     expect(await checkout.show(plan(one()))).toEqual([expect.stringMatching(/^build runs: certain/)]);
   });
 });

@@ -60,7 +60,7 @@ describe('a step is shown', () => {
 
   test('under a task that runs, and why', async () => {
     expect((await show((p) => probe(p, 'q'), dryPerformer)).tasks).toMatchObject([
-      { task: 't', state: 'runs', reason: 'freshness is off' },
+      { task: 't', state: 'runs', check: { state: 'stale', because: [] } },
     ]);
   });
 });

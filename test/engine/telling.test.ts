@@ -14,6 +14,7 @@ import type { Known } from '../../lib/model/fact.ts';
 import type { Performed, Performing } from '../../lib/model/ports.ts';
 import type { Step } from '../../lib/model/step.ts';
 import { HandClock, Scripted, ask, boom, change, hash, interrupted, planOf, run, type RunSettings } from './rig.ts';
+import { MemoryStore } from './memory-store.ts';
 
 const to = webhook({ url: secret('URL') });
 
@@ -129,16 +130,9 @@ describe('a block that tells', () => {
   });
 
   test('is never skipped as fresh, though nothing that it reads has changed', async () => {
-    const state = new Map<string, unknown>();
-    const freshness = createFreshness(
-      {
-        fingerprint: () => [['out', 'file']],
-        variable: () => undefined,
-        read: (node) => (state.get(node) ?? null) as never,
-        write: (node, value) => void state.set(node, value),
-      },
-      hash,
-    );
+    const store = new MemoryStore();
+    store.files.set('out', 'x');
+    const freshness = createFreshness(store, hash);
     const plan = planOf((p) => void p.notify({ to, text: 'hello' }), { inputs: ['in'], outputs: ['out'] });
     for (let time = 0; time < 2; time++) {
       const heard = new Heard();

@@ -157,11 +157,15 @@ const step = (id: string, more: Partial<ShownStep>): ShownStep => ({
 });
 const shown = {
   tasks: [
-    { task: 'build', state: 'fresh', reason: 'nothing changed', steps: [] },
+    { task: 'build', state: 'fresh', check: { state: 'fresh', tookMs: 1 }, steps: [] },
     {
       task: 'deploy',
       state: 'runs',
-      reason: '',
+      check: {
+        state: 'stale',
+        because: [{ reason: 'declares-no-inputs' }, { reason: 'acts', step: 'deploy/2' }],
+        store: 'not-asked',
+      },
       steps: [
         step('deploy/1', {
           effect: 'reads',
@@ -182,7 +186,7 @@ const shown = {
 
 test('a dry run for people: marks, columns, each undo once, the legend once', () => {
   expect(shownText(plan, shown, false)).toBe(`build fresh (nothing changed)
-deploy
+deploy (it declares no inputs and outputs, or does more than derive files here)
 * reads        here    ls
 ? changes      jetson  link deploy/2.1
                        from here to the confirmation jetson itself puts back, after 30 s without a word from here
@@ -192,6 +196,19 @@ deploy
 ? only if what is asked before says so · * as often as needed · ‹…› known when it runs · ↩ how it is put back
 3 steps, nothing performed · plan dddddddddddd
 `);
+});
+
+test('a dry run that explains: every reason beneath its task, and a line for programs before the steps', () => {
+  expect(shownText(plan, shown, false, true).split('\n').slice(0, 5)).toEqual([
+    'build is skipped: nothing changed',
+    'deploy runs, because',
+    '  it declares no inputs',
+    '  step deploy/2 does more than derive files here',
+    '* reads        here    ls',
+  ]);
+  expect(shownJson(plan, shown, true).split('\n')[0]).toBe(
+    '{"type":"task-checked","task":"build","check":{"state":"fresh","tookMs":1}}',
+  );
 });
 
 test('a dry run for programs: the contract’s lines', () => {

@@ -1,3 +1,4 @@
+import { reasonWords } from '../checks.ts';
 import type { Shown, ShownStep } from '../../engine/show.ts';
 import type { Plan } from '../../model/plan.ts';
 import { HERE, blocksIn, itemsIn } from '../../model/step.ts';
@@ -95,7 +96,8 @@ function purpose({ plan, summaries }: RunbookSource): readonly string[] {
 
 function stepList({ shown }: RunbookSource, spots: readonly Spot[], { answers }: Past): readonly string[] {
   const found = new Map(spots.flatMap((spot) => (spot.what === 'step' ? [[spot.step.id, spot] as const] : [])));
-  return shown.tasks.flatMap(({ task, state, reason, steps }) => {
+  return shown.tasks.flatMap(({ task, state, check, steps }) => {
+    const because = check.state === 'stale' ? check.because.map(reasonWords) : [];
     const why = state === 'fresh' ? ' (fresh: nothing to do)' : state === 'runs' ? '' : ' (skipped if nothing changed)';
     const rows = steps.flatMap((step, at) => {
       const spot = found.get(step.id);
@@ -104,7 +106,7 @@ function stepList({ shown }: RunbookSource, spots: readonly Spot[], { answers }:
     return [
       `### ${prose(task)}${why}`,
       '',
-      ...(state === 'runs' && reason !== '' ? [`Runs because ${prose(reason)}.`, ''] : []),
+      ...(because.length > 0 ? [`Runs because ${prose(because.join('; '))}.`, ''] : []),
       ...rows,
       '',
     ];

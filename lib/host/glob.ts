@@ -1,0 +1,70 @@
+import picomatch from 'picomatch';
+import { StepFailed } from '../model/failure.ts';
+
+/** Folders that no glob goes into unless it names them. */
+const UNNAMED: ReadonlySet<string> = new Set(['.git', 'node_modules', '.slipway']);
+
+/** One glob, ready to be asked. */
+export interface Glob {
+  /** The folders before its first wildcard; of a plain path all of it. */
+  readonly root: readonly string[];
+  /** Whether what it matches lies below its root. */
+  readonly below: boolean;
+  /** Whether it matches a path from the project. A folder that it names stands for everything below. */
+  readonly matches: (path: string) => boolean;
+  /** Whether it goes into a folder of this name, wherever that is. */
+  readonly enters: (name: string) => boolean;
+}
+
+/** Globs that belong together: files that match one of `wanted` and none of `unwanted`. */
+export interface GlobSet {
+  readonly wanted: readonly Glob[];
+  readonly unwanted: (path: string) => boolean;
+}
+
+/** Reads globs; `!` in front leaves out. One that leaves the project throws `refused`. */
+export function readGlobs(globs: readonly string[]): GlobSet {
+  const outside = globs.find((glob) => /^!?(\/|(.*\/)?\.\.(\/|$))/.test(glob));
+  if (outside !== undefined)
+    throw new StepFailed({
+      reason: 'refused',
+      message: `the glob ${JSON.stringify(outside)} is not inside the project`,
+    });
+  const not = globs.filter((glob) => glob.startsWith('!')).map((glob) => readGlob(glob.slice(1)));
+  return {
+    wanted: globs.filter((glob) => !glob.startsWith('!')).map(readGlob),
+    unwanted: not.length === 0 ? () => false : (path) => not.some((glob) => glob.matches(path)),
+  };
+}
+
+/** A predicate over paths, for those that are known without looking for them. */
+export function globMatcher(globs: readonly string[]): (path: string) => boolean {
+  const { wanted, unwanted } = readGlobs(globs);
+  return (path) =>
+    wanted.some((glob) => glob.matches(path) && path.split('/').every((name) => glob.enters(name))) && !unwanted(path);
+}
+
+function readGlob(glob: string): Glob {
+  const parts = glob.split('/').filter((part) => part !== '' && part !== '.');
+  const wild = parts.findIndex((part) => /[*?{}[\]()!|\\]/.test(part));
+  const root = wild === -1 ? parts : parts.slice(0, wild);
+  return {
+    root,
+    below: wild !== -1,
+    matches: matcherOf(parts, wild, root.join('/')),
+    enters: (name) => !UNNAMED.has(name) || parts.includes(name),
+  };
+}
+
+function matcherOf(parts: readonly string[], wild: number, root: string): Glob['matches'] {
+  // Whole folders need no pattern, and are what most globs are.
+  const rest = parts.slice(wild).join('/');
+  if (wild === -1 || rest === '**' || rest === '**/*') {
+    if (root === '') return () => true;
+    const below = `${root}/`;
+    return (path) => path.startsWith(below) || path === root;
+  }
+  // `src/*` means the files there; `*/src`, which may be a folder, all of it.
+  const pattern = picomatch.makeRe(rest.endsWith('*') ? parts.join('/') : `${parts.join('/')}/**`, { dot: true });
+  return (path) => pattern.test(path);
+}

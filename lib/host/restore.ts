@@ -1,0 +1,87 @@
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Blobs } from './blobs.ts';
+import { globMatcher, readGlobs } from './glob.ts';
+import { besideOf, codeOf, isBeside } from './store.ts';
+import { walkGlobs } from './walk.ts';
+
+/** One output as it is kept: of a file the digest of its content, of a link its target. */
+export interface KeptFile {
+  readonly path: string;
+  readonly kind: 'file' | 'link' | 'folder';
+  readonly executable: 0 | 1;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+}
+
+/** Removes what globs match, links themselves rather than what they point at, and the folders that this empties. */
+export function cleanOutputs(projectDir: string, globs: readonly string[]): void {
+  const found: string[] = [];
+  walkGlobs(projectDir, readGlobs(globs), false, ({ path, kind, hides }) => {
+    // Such a link is on the way to outputs, and none itself.
+    if (hides) return;
+    if (kind !== 'folder') fs.rmSync(join(projectDir, path), { force: true });
+    found.push(kind === 'folder' ? path : dirname(path));
+  });
+  const matches = globMatcher(globs);
+  for (const folder of new Set(found)) removeEmpty(projectDir, folder, matches);
+}
+
+/** Removes files that were not renamed to what they should be. */
+export function tidyOutputs(projectDir: string, globs: readonly string[]): void {
+  walkGlobs(projectDir, readGlobs(globs), false, ({ path, full }) => {
+    if (isBeside(path)) fs.rmSync(full, { force: true });
+  });
+}
+
+/** A folder without anything in it, and those around it that become so, as far as they are outputs. */
+function removeEmpty(projectDir: string, folder: string, matches: (path: string) => boolean): void {
+  if (folder === '.' || !matches(folder)) return;
+  try {
+    fs.rmdirSync(join(projectDir, folder));
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') return;
+  }
+  removeEmpty(projectDir, dirname(folder), matches);
+}
+
+/** Puts outputs where they belong; the path of the first that cannot be, `null` when all are there. */
+export function placeOutputs(projectDir: string, files: readonly KeptFile[], blobs: Blobs): string | null {
+  const ready = new Set<string>(['.']);
+  for (const file of files) {
+    if (!isPlain(file.path) || !makeFolder(projectDir, dirname(file.path), ready) || !place(projectDir, file, blobs))
+      return file.path;
+  }
+  return null;
+}
+
+/** Below the project, spelt in one way. */
+const isPlain = (path: string): boolean =>
+  path !== '' && !path.startsWith('/') && path.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
+
+/** Makes a folder; false where a link or a file is in the way: nothing is ever written through a link. */
+function makeFolder(projectDir: string, folder: string, ready: Set<string>): boolean {
+  if (ready.has(folder)) return true;
+  if (!makeFolder(projectDir, dirname(folder), ready)) return false;
+  const full = join(projectDir, folder);
+  const stat = fs.lstatSync(full, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === false) return false;
+  if (!stat) fs.mkdirSync(full);
+  ready.add(folder);
+  return true;
+}
+
+function place(projectDir: string, file: KeptFile, blobs: Blobs): boolean {
+  const full = join(projectDir, file.path);
+  if (file.kind === 'folder') return makeFolder(projectDir, file.path, new Set([dirname(file.path)]));
+  if (file.kind === 'link') {
+    const beside = besideOf(full);
+    fs.symlinkSync(file.digest, beside);
+    fs.renameSync(beside, full);
+    return true;
+  }
+  if (!blobs.copyTo(file.digest, full, file.executable ? 0o777 : 0o666)) return false;
+  fs.utimesSync(full, new Date(), new Date(file.mtimeMs));
+  return true;
+}

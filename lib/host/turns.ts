@@ -1,0 +1,91 @@
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Cancel, Turns } from '../model/ports.ts';
+import { clock } from './clock.ts';
+import { readGlobs } from './glob.ts';
+import { lifeOf, ownIdentity, type Identity } from './identity.ts';
+import { takeLock } from './lock.ts';
+import { safeName } from './names.ts';
+import { codeOf, isUnwritable, makePrivateFolder, replaceFile } from './store.ts';
+
+/** A task that makes its outputs now: a file that counts as long as its process lives. */
+interface Claim extends Identity {
+  readonly run: string;
+  readonly task: string;
+  /** The folders before each output glob's first wildcard. */
+  readonly roots: readonly string[];
+}
+
+/** Time between two looks whether the turn came, in ms: a holder that was killed tells nobody. */
+const LOOK_MS = 50;
+
+/**
+ * Turns on outputs between the runs of one checkout. A task claims all of its outputs at once or none. A run that a
+ * task of another one started (`within`) does not wait for that: it would do so for ever.
+ */
+export function openTurns(slipwayDir: string, run: string, within = process.env['SLIPWAY_RUN']): Turns {
+  const folder = join(slipwayDir, 'turns');
+  return {
+    async take(task, outputs, cancel, waiting) {
+      const claim: Claim = { ...ownIdentity(), run, task, roots: rootsOf(outputs) };
+      const path = join(folder, `${safeName(`${run} ${task}`)}.json`);
+      for (let told = ''; ;) {
+        const holder = unlessFull(() => claimUnless(slipwayDir, path, claim, within));
+        if (holder === null) return () => fs.rmSync(path, { force: true });
+        if (cancelled(cancel)) return null;
+        if (holder !== told && holder !== '') waiting(holder);
+        told = holder === '' ? told : holder;
+        await clock.sleep(LOOK_MS, cancel);
+      }
+    },
+  };
+}
+
+/** A disk that filled up while the run goes on must not end it: then there are no turns. */
+function unlessFull(claim: () => string | null): string | null {
+  try {
+    return claim();
+  } catch (error) {
+    if (isUnwritable(error)) return null;
+    throw error;
+  }
+}
+
+const cancelled = ({ cancelled: why }: Cancel): boolean => why !== null;
+
+const rootsOf = (outputs: readonly string[]): readonly string[] =>
+  readGlobs(outputs).wanted.map(({ root }) => root.join('/'));
+
+/** Writes the claim down; otherwise who has what it asks for: empty when others are only looking, too. */
+function claimUnless(slipwayDir: string, path: string, claim: Claim, within: string | undefined): string | null {
+  const looking = takeLock(slipwayDir, 'turns', claim.run);
+  if (!looking.ok) return '';
+  try {
+    const folder = dirname(path);
+    makePrivateFolder(folder);
+    for (const name of fs.readdirSync(folder)) {
+      const other = readClaim(join(folder, name));
+      if (other === null || other.run === claim.run || other.run === within) continue;
+      if (lifeOf(other) === 'dead') fs.rmSync(join(folder, name), { force: true });
+      else if (other.roots.some((root) => claim.roots.some((mine) => overlap(root, mine))))
+        return `${other.task} of run ${other.run} (process ${String(other.pid)})`;
+    }
+    replaceFile(path, JSON.stringify(claim), 0o600);
+    return null;
+  } finally {
+    looking.release();
+  }
+}
+
+/** One lies at or below the other. */
+const overlap = (a: string, b: string): boolean =>
+  a === '' || b === '' || a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
+
+function readClaim(path: string): Claim | null {
+  try {
+    return JSON.parse(fs.readFileSync(path, 'utf8')) as Claim;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || error instanceof SyntaxError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,104 @@
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import type { Glob, GlobSet } from './glob.ts';
+import { codeOf } from './store.ts';
+
+/** Something that globs match: a file, a link, or a folder with nothing in it. Paths are from the project. */
+export interface Met {
+  readonly path: string;
+  readonly full: string;
+  readonly kind: 'file' | 'link' | 'folder';
+  readonly stat: fs.BigIntStats;
+  /** A link that is not followed, behind which a glob looks for what it matches. */
+  readonly hides?: true;
+}
+
+interface Folder {
+  readonly path: string;
+  readonly full: string;
+  /** Globs that may match something below. */
+  readonly globs: readonly Glob[];
+  readonly depth: number;
+  /** Real paths of the folders whose links were followed to get here. */
+  readonly followed: readonly string[];
+}
+
+/**
+ * Calls `meet` for everything that globs match, in one walk, in the order of names. All of it is synchronous: three
+ * times faster than through promises, measured. `follow` goes through links to folders, each once.
+ */
+export function walkGlobs(projectDir: string, set: GlobSet, follow: boolean, meet: (met: Met) => void): void {
+  if (set.wanted.length === 0) return;
+  walkFolder({ path: '', full: projectDir, globs: set.wanted, depth: 0, followed: [] }, set, follow, meet);
+}
+
+function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: Met) => void): number {
+  const names = namesIn(folder);
+  for (const name of names) {
+    const globs = below(folder, name);
+    if (globs.length === 0) continue;
+    const path = folder.path === '' ? name : `${folder.path}/${name}`;
+    const full = `${folder.full}/${name}`;
+    const stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
+    // Gone since it was listed: then it is not there.
+    if (!stat) continue;
+    if (stat.isFile()) {
+      if (wants(set, globs, path)) meet({ path, full, kind: 'file', stat });
+    } else if (stat.isDirectory()) {
+      if (set.unwanted(path)) continue;
+      const count = walkFolder({ ...folder, path, full, globs, depth: folder.depth + 1 }, set, follow, meet);
+      if (count === 0 && wants(set, globs, path)) meet({ path, full, kind: 'folder', stat });
+    } else if (stat.isSymbolicLink()) {
+      if (follow) followLink({ ...folder, path, full, globs }, stat, set, meet);
+      else if (globs.some(({ root, below }) => root.length + (below ? 1 : 0) > folder.depth + 1))
+        meet({ path, full, kind: 'link', stat, hides: true });
+      else if (wants(set, globs, path)) meet({ path, full, kind: 'link', stat });
+    }
+  }
+  return names.length;
+}
+
+function wants(set: GlobSet, globs: readonly Glob[], path: string): boolean {
+  for (const glob of globs) if (glob.matches(path)) return !set.unwanted(path);
+  return false;
+}
+
+/** A link to nowhere is not there; one to a folder is that folder, unless it leads back to where the walk is. */
+function followLink(link: Folder, stat: fs.BigIntStats, set: GlobSet, meet: (met: Met) => void): void {
+  const target = statMaybe(link.full);
+  if (target?.isFile() === true && wants(set, link.globs, link.path))
+    meet({ path: link.path, full: link.full, kind: 'link', stat });
+  if (target?.isDirectory() !== true || set.unwanted(link.path)) return;
+  const real = fs.realpathSync(link.full);
+  const here = fs.realpathSync(join(link.full, '..'));
+  if (`${here}/`.startsWith(`${real}/`) || link.followed.includes(real)) return;
+  walkFolder({ ...link, depth: link.depth + 1, followed: [...link.followed, real] }, set, true, meet);
+}
+
+/** What is at a path, its links followed; nothing where they lead nowhere or in a circle. */
+export function statMaybe(path: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (codeOf(error) === 'ELOOP') return undefined;
+    throw error;
+  }
+}
+
+/** What to look at in a folder: all of it, or, above where every glob begins, only the ways there. */
+function namesIn({ full, globs, depth }: Folder): readonly string[] {
+  if (globs.every(({ root }) => root.length > depth))
+    return [...new Set(globs.map(({ root }) => root[depth] ?? ''))].sort();
+  try {
+    return fs.readdirSync(full).sort();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** The globs that may match a name or something below it; the same list when all may, as almost everywhere. */
+function below({ globs, depth }: Folder, name: string): readonly Glob[] {
+  const may = ({ root, enters }: Glob): boolean => (root.length <= depth || root[depth] === name) && enters(name);
+  return globs.every(may) ? globs : globs.filter(may);
+}
