@@ -21,7 +21,17 @@ import { openFreshness } from './freshness-store.ts';
 import { openDeviceLogs } from './logs.ts';
 import { createPlaces } from './places.ts';
 import { openReporter, say, type Manner } from './reporting.ts';
-import { adoptRun, beginRun, forgetOldRuns, leftovers, newRunId, openJournal, readRuns, type KeptRun } from './runs.ts';
+import {
+  adoptRun,
+  beginRun,
+  forgetOldRuns,
+  leavesTraces,
+  leftovers,
+  newRunId,
+  openJournal,
+  readRuns,
+  type KeptRun,
+} from './runs.ts';
 import { cancelOnSignals } from './signals.ts';
 
 /** How a plan is performed. */
@@ -103,7 +113,7 @@ async function live(
 ): Promise<number> {
   const { run, manner, force, keepGoing } = options;
   const consent = await consented(plan, options.said);
-  const journal = openJournal(context.slipwayDir, run);
+  const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);
   const reporter = await openReporter(manner, plan);
   const places = createPlaces({ ...context, run, opaque, paramSecrets, consent });

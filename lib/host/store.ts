@@ -20,13 +20,16 @@ export function makePrivateFolder(path: string): void {
   fs.mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
-/** Opens a line file for appending, mode 0600; a last line cut short is dropped first, so that the next stands alone. */
-export function openLineFile(path: string): LineFile {
+/**
+ * Opens a line file for appending, mode 0600; a last line cut short is dropped first, so that the next stands alone.
+ * Its name is durable unless told otherwise.
+ */
+export function openLineFile(path: string, durable = true): LineFile {
   makePrivateFolder(dirname(path));
   const isNew = !fs.existsSync(path);
   const fd = fs.openSync(path, 'a+', 0o600);
   dropCutShort(fd);
-  if (isNew) syncFolder(dirname(path));
+  if (isNew && durable) syncFolder(dirname(path));
   return {
     appendLine(line, durable) {
       if (line.includes('\n')) throw new TypeError('a line holds no line break');
@@ -72,8 +75,30 @@ export function readLines(path: string): Lines {
   return { lines, cutShort: rest === '' ? null : rest };
 }
 
-/** Replaces a file whole and durably: written beside it, fsynced, renamed, the folder fsynced. */
-export function writeFileAtomic(path: string, content: string | Uint8Array, mode: number): void {
+/** The last bytes of a file as text; `null` when it is not there. */
+export function endOf(path: string, maxBytes: number): string | null {
+  const fd = openIfThere(path);
+  if (fd === null) return null;
+  try {
+    const block = Buffer.alloc(maxBytes);
+    const from = Math.max(0, fs.fstatSync(fd).size - maxBytes);
+    return block.toString('utf8', 0, fs.readSync(fd, block, 0, maxBytes, from));
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function openIfThere(path: string): number | null {
+  try {
+    return fs.openSync(path, 'r');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Replaces a file whole and, unless told otherwise, durably: written beside it, fsynced, renamed, the folder fsynced. */
+export function writeFileAtomic(path: string, content: string | Uint8Array, mode: number, durable = true): void {
   const beside = besideOf(path);
   try {
     const fd = fs.openSync(beside, 'wx', mode);
@@ -81,7 +106,7 @@ export function writeFileAtomic(path: string, content: string | Uint8Array, mode
       writeAll(fd, Buffer.from(content));
       // The umask took bits from the mode given to open.
       fs.fchmodSync(fd, mode);
-      fs.fsyncSync(fd);
+      if (durable) fs.fsyncSync(fd);
     } finally {
       fs.closeSync(fd);
     }
@@ -90,7 +115,7 @@ export function writeFileAtomic(path: string, content: string | Uint8Array, mode
     fs.rmSync(beside, { force: true });
     throw error;
   }
-  syncFolder(dirname(path));
+  if (durable) syncFolder(dirname(path));
 }
 
 /** A name in the same folder, hence on the same file system, that nobody else uses. */
