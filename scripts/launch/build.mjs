@@ -11,6 +11,8 @@ import { readTsconfigs } from './tsconfig.mjs';
 
 /** Packages that every start needs and that are plain code: ours, and what it is made of. All others stay where they are. */
 const BUNDLED = ['slipway', 'cac', 'picomatch'];
+/** Modules of Node that the launcher has loaded by then. */
+const LOADED = ['node:fs', 'node:path', 'node:url'];
 /** @type {Record<string, esbuild.Loader>} */
 const LOADERS = { '.ts': 'ts', '.mts': 'ts', '.js': 'js', '.mjs': 'js', '.cjs': 'js', '.json': 'json' };
 /** A file changed so shortly before it was read may change again without its times telling; in ms. */
@@ -96,6 +98,7 @@ class Builder {
     build.onResolve({ filter: /.*/ }, (args) => {
       if (args.pluginData === this) return undefined;
       if (args.kind === 'entry-point') return { path: this.#tasks };
+      if (LOADED.includes(args.path)) return { path: args.path, external: true };
       if (isBuiltin(args.path)) return { path: args.path, namespace: 'node' };
       return this.#resolve(build, args);
     });
