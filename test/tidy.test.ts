@@ -78,7 +78,6 @@ describe('the layers of lib', () => {
       dotenv: ['config'],
       ssh2: ['device', 'rehearsal'],
       picomatch: ['host'],
-      tsx: ['cli'],
     };
     const strays = lib
       .flatMap((path) => packagesOf(path).map((name) => [path, name] as const))
@@ -128,7 +127,8 @@ describe('the files', () => {
     const { dependencies, devDependencies } = JSON.parse(read('package.json')) as {
       [kind: string]: { [name: string]: string };
     };
-    const used = new Set(lib.flatMap(packagesOf));
+    const shipped = files.filter((path) => /^scripts\/launch.*\.mjs$/.test(path));
+    const used = new Set([...lib, ...shipped].flatMap(packagesOf));
     expect([...used].filter((name) => dependencies?.[name] === undefined)).toEqual([]);
     expect(Object.keys(dependencies ?? {}).filter((name) => !used.has(name))).toEqual([]);
     expect(Object.keys(devDependencies ?? {})).toContain('vitest');

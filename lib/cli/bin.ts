@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 /** Names of the file, in the order in which they are looked for; `.mts` is a module whatever package.json says. */
 const NAMES = ['tasks.ts', 'tasks.mts'];
+
+/** Runs the `tasks.ts` that is named first on its command line. */
+const LAUNCHER = new URL('../../scripts/launch.mjs', import.meta.url);
 
 /** Runs the nearest `tasks.ts` of this folder or one above it: `slipway deploy` is `node --import tsx tasks.ts deploy`. */
 async function bin(): Promise<void> {
@@ -16,9 +19,8 @@ async function bin(): Promise<void> {
     );
   if (!isModule(found))
     return refuse(`${found} is not a module`, 'write "type": "module" into its package.json, or name it tasks.mts');
-  const { register } = await import('tsx/esm/api');
-  register();
-  await import(pathToFileURL(found).href);
+  process.argv.splice(1, 1, fileURLToPath(LAUNCHER), found);
+  await import(LAUNCHER.href);
 }
 
 function refuse(message: string, next: string): void {

@@ -52,7 +52,7 @@ export function planGoals(
 ): Planned & { readonly paramSecrets: ReadonlyMap<string, string> } {
   const needs = goals.map((goal) => needOf(context, goal, rest));
   const paramSecrets = new Map(needs.flatMap(({ task, params }) => secretParams(task, params)));
-  const planned = makePlan(needs, sha256, sourcesDigest);
+  const planned = makePlan(needs, sha256, (): Json => sourcesDigest(planned.plan));
   refuseOutsideRehearsal(context, planned.plan);
   refuseUnknownDevices(context, planned.plan);
   return { ...planned, paramSecrets };
@@ -118,9 +118,9 @@ function secretParams(task: AnyTask, params: Need['params']): readonly (readonly
   });
 }
 
-/** The drivers' own sources, as far as they act on a device: a plan digest covers them. */
-function sourcesDigest(): Json {
-  return { agent: agentSource().sha256 };
+/** The drivers' own sources, as far as they act on a device: a plan digest covers them, when the plan reaches one. */
+function sourcesDigest(plan: Plan): Json {
+  return devicesOf(plan).length === 0 ? null : { agent: agentSource().sha256 };
 }
 
 /** A declared variable's value, as tasks see it. */

@@ -32,6 +32,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'profile', value: 'FILE', summary: 'after the run write its times as a Chrome trace (JSON)' },
   { name: 'jobs', short: 'j', value: 'N', summary: 'at most N tasks at the same time' },
   { name: 'keep-going', short: 'k', summary: 'after a failure go on with what does not need it' },
+  { name: 'shuffle', value: 'SEED', summary: 'a random order of what may run in any; SEED: a number, or "random"' },
   { name: 'force', summary: 'run tasks that are fresh, too' },
   { name: 'explain', summary: 'say of every task why it runs, is skipped, or is restored' },
   { name: 'yes', summary: 'answer yes where a yes is asked for' },

@@ -64,6 +64,8 @@ export type Invocation =
         readonly mode: Mode;
         readonly force: boolean;
         readonly explain: boolean;
+        /** Seed of a random order. */
+        readonly shuffle?: number;
         readonly rest: readonly string[];
       })
   | (Manner & Pace & { readonly kind: 'verb' } & Verb)

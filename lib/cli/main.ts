@@ -115,7 +115,18 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   if (mode.kind === 'plan')
     return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force, explain });
   if (invocation.pages) (await import('./pages.ts')).refuseWrongPages(invocation.pages);
-  return (await import('./perform.ts')).perform(context, prepared, { ...invocation, manner, said: invocation });
+  const { perform } = await import('./perform.ts');
+  const status = await perform(context, prepared, { ...invocation, manner, said: invocation });
+  await tellLauncher();
+  return status;
+}
+
+/** `scripts/launch.mjs`, where it started this process, makes its bundle anew after a run: no sooner, and in no dry run. */
+async function tellLauncher(): Promise<void> {
+  const performed = (globalThis as { readonly [of: symbol]: (() => Promise<void>) | undefined })[
+    Symbol.for('slipway.performed')
+  ];
+  await performed?.();
 }
 
 async function verb(context: Context, invocation: Extract<Invocation, { kind: 'verb' }>): Promise<number> {

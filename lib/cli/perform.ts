@@ -3,7 +3,9 @@ import { ALWAYS_RUN } from '../engine/freshness.ts';
 import { replayPerformer, type Leftover } from '../engine/journal.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
+import { keepHeapSmall } from '../host/heap.ts';
 import { reapLeftovers } from '../host/ledger.ts';
+import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
 import { known } from '../model/fact.ts';
 import type { Plan, Planned } from '../model/plan.ts';
@@ -26,7 +28,17 @@ import type { Pages } from './invocation.ts';
 import { createPlaces } from './places.ts';
 import { openRunFolder } from './run-folder.ts';
 import { openReporter, say, type Manner } from './reporting.ts';
-import { adoptRun, beginRun, forgetOldRuns, leftovers, newRunId, openJournal, readRuns, type KeptRun } from './runs.ts';
+import {
+  adoptRun,
+  beginRun,
+  forgetOldRuns,
+  leavesTraces,
+  leftovers,
+  newRunId,
+  openJournal,
+  readRuns,
+  type KeptRun,
+} from './runs.ts';
 import { cancelOnSignals } from './signals.ts';
 
 /** How a plan is performed. */
@@ -37,6 +49,8 @@ export interface PerformOptions {
   readonly force: boolean;
   /** Says of every task why it runs or does not. */
   readonly explain?: boolean;
+  /** Seed of a random order. */
+  readonly shuffle?: number;
   readonly said: Said;
   /** What followed `--`. */
   readonly rest?: readonly string[];
@@ -63,10 +77,11 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   const { freshness, save } = openFreshness(context, variableOf(context), sayUnlessSaid, 'keeps');
   const run = newRunId(new Date());
   const about = aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets);
-  const folder = openRunFolder(slipwayDir, changedPlaces(prepared.plan).size > 0, say, (dir) => {
+  const folder = openRunFolder(slipwayDir, leavesTraces(prepared.plan), say, (dir) => {
     forgetOldRuns(dir, runs);
     beginRun(dir, run, prepared.plan, about);
   });
+  if (options.shuffle !== undefined) say(`shuffled: --shuffle ${String(options.shuffle)} takes this order again`);
   try {
     const here = { ...context, slipwayDir: folder.slipwayDir };
     const status = await live(here, prepared, { ...options, run }, (common, emit) => {
@@ -124,9 +139,10 @@ async function live(
   options: PerformOptions & { readonly run: string },
   walk: (common: Omit<RunOptions, 'freshness'>, emit: (event: RunEvent) => void) => Promise<number>,
 ): Promise<number> {
-  const { run, manner, force, keepGoing } = options;
+  const { run, manner, force, keepGoing, shuffle } = options;
+  keepHeapSmall();
   const consent = await consented(plan, options.said);
-  const journal = openJournal(context.slipwayDir, run, changedPlaces(plan).size > 0);
+  const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);
   const durations = openDurations(context.slipwayDir);
   const around = aroundRun(context, run, options.rest ?? [], durations.lastMs);
@@ -150,7 +166,18 @@ async function live(
   };
   try {
     const status = await walk(
-      { run, performer, clock, cancel: signals.cancel, capacity, keepGoing, force, emit, line: stepLine },
+      {
+        run,
+        performer,
+        clock,
+        cancel: signals.cancel,
+        capacity,
+        keepGoing,
+        force,
+        emit,
+        line: stepLine,
+        ...(shuffle !== undefined && { random: seededRandom(shuffle) }),
+      },
       emit,
     );
     await reporter.close();

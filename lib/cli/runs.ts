@@ -3,15 +3,26 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
 import { lifeOf, ownIdentity, type Identity } from '../host/identity.ts';
-import { isUnwritable, makePrivateFolder, openLineFile, readLines, writeFileAtomic } from '../host/store.ts';
+import {
+  endOf,
+  isUnwritable,
+  makePrivateFolder,
+  openLineFile,
+  readLines,
+  writeFileAtomic,
+  type Lines,
+} from '../host/store.ts';
 import { currentUser } from '../host/user.ts';
 import type { RunEvent } from '../model/event.ts';
 import { UsageError } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
+import { itemsIn, type Item } from '../model/step.ts';
 import type { AboutRun } from './about-run.ts';
 
 /** Finished runs that are kept; older ones go when a new one begins. */
 const KEPT_RUNS = 50;
+/** Most bytes of the line with which a journal ends. */
+const MAX_LAST_LINE_BYTES = 4096;
 
 /** What is saved of a run before its first step. */
 export interface RunRecord {
@@ -27,8 +38,11 @@ export interface RunRecord {
 
 /** A run as its folder tells it. */
 export interface KeptRun {
+  readonly id: string;
   readonly record: RunRecord;
   readonly lines: readonly JournalLine[];
+  /** It ended, with nothing left to put back or to finish. */
+  readonly isOver: boolean;
   /** A last line whose end never arrived: the runner died while writing it. */
   readonly cutShort: boolean;
   /** Lines before it that are no records: a disk that lost power writes such. */
@@ -41,6 +55,17 @@ const folderOf = (slipwayDir: string, run: string): string => join(slipwayDir, '
 export function newRunId(now: Date): string {
   const [day, time] = now.toISOString().split('T');
   return `${(day ?? '').replaceAll('-', '')}-${(time ?? '').slice(0, 8).replaceAll(':', '')}-${randomBytes(2).toString('hex')}`;
+}
+
+/**
+ * Whether a run can leave something that `recover` goes by after a power cut. One that only reads or derives files here
+ * cannot: its lines outlive the runner all the same, and no disk has to be waited for.
+ */
+export function leavesTraces({ nodes }: Plan): boolean {
+  const harmless = (item: Item): boolean =>
+    item.type === 'step' ? item.effect === 'reads' || item.effect === 'derives' : item.type !== 'change';
+  // What no plan describes is a verb's doing, on a device.
+  return nodes.length === 0 || nodes.some(({ body }) => ![...itemsIn(body)].every(harmless));
 }
 
 /** Begins a run's folder: the plan first, so that what died can be recovered. */
@@ -57,7 +82,8 @@ export function beginRun(slipwayDir: string, run: string, plan: Plan, about: Abo
     plan: saved,
     about,
   };
-  writeFileAtomic(join(folderOf(slipwayDir, run), 'plan.json'), `${JSON.stringify(record)}\n`, 0o600);
+  const path = join(folderOf(slipwayDir, run), 'plan.json');
+  writeFileAtomic(path, `${JSON.stringify(record)}\n`, 0o600, leavesTraces(plan));
 }
 
 /** Takes a run over: from now on this process is its runner. */
@@ -67,21 +93,21 @@ export function adoptRun(slipwayDir: string, kept: KeptRun): void {
 }
 
 /**
- * The journal of a run as a sink of events. A line that cannot be written ends the run if something is changed in it;
- * otherwise a disk that filled up only ends the journal.
+ * The journal of a run as a sink of events. Where the run changes something (`needed`), what must be on the disk is, and
+ * a line that cannot be written ends it; otherwise no disk is waited for, and one that filled up only ends the journal.
  */
 export function openJournal(
   slipwayDir: string,
   run: string,
   needed = true,
 ): { readonly write: (event: RunEvent) => void; readonly close: () => void } {
-  const file = openLineFile(join(folderOf(slipwayDir, run), 'journal.jsonl'));
+  const file = openLineFile(join(folderOf(slipwayDir, run), 'journal.jsonl'), needed);
   let full = false;
   return {
     write(event) {
       if (full || !isJournaled(event)) return;
       try {
-        file.appendLine(JSON.stringify({ at: new Date().toISOString(), ...event }), isDurable(event));
+        file.appendLine(JSON.stringify({ at: new Date().toISOString(), ...event }), needed && isDurable(event));
       } catch (error) {
         if (needed || !isUnwritable(error)) throw error;
         full = true;
@@ -96,19 +122,57 @@ export function readRuns(slipwayDir: string): readonly KeptRun[] {
   const folder = join(slipwayDir, 'runs');
   if (!existsSync(folder)) return [];
   const runs = readdirSync(folder).flatMap((run) => readRun(slipwayDir, run) ?? []);
-  // By the time, not the id: ids of one second stand in no order.
-  return runs.sort((a, b) => b.record.at.localeCompare(a.record.at));
+  return runs.sort((a, b) => laterFirst(a.id.slice(0, 15), b.id.slice(0, 15)) || laterFirst(a.record.at, b.record.at));
 }
+
+/** Ids begin with the time to the second; those of one second stand in no order. Texts of one form need no locale. */
+const laterFirst = (a: string, b: string): number => (a < b ? 1 : a > b ? -1 : 0);
 
 /** One run, or null when there is none of that id. */
 export function readRun(slipwayDir: string, run: string): KeptRun | null {
   const folder = folderOf(slipwayDir, run);
-  const planFile = join(folder, 'plan.json');
-  if (!existsSync(planFile)) return null;
-  const { lines, cutShort } = readLines(join(folder, 'journal.jsonl'));
-  const record = JSON.parse(readFileSync(planFile, 'utf8')) as RunRecord;
-  const parsed = lines.flatMap(parseLine);
-  return { record, lines: parsed, cutShort: cutShort !== null, damaged: lines.length - parsed.length };
+  // A power cut leaves a plan that nothing waited for empty, or cut short.
+  return endOf(join(folder, 'plan.json'), 1) === '\n' ? new RunFolder(run, folder) : null;
+}
+
+/** What is kept of a run, each part read when it is first asked for: most runs are only asked whether they are over. */
+class RunFolder implements KeptRun {
+  readonly id: string;
+  readonly #folder: string;
+  #record: RunRecord | undefined;
+  #journal: Lines | undefined;
+  #lines: readonly JournalLine[] | undefined;
+
+  constructor(id: string, folder: string) {
+    this.id = id;
+    this.#folder = folder;
+  }
+
+  get record(): RunRecord {
+    return (this.#record ??= JSON.parse(readFileSync(join(this.#folder, 'plan.json'), 'utf8')) as RunRecord);
+  }
+
+  get lines(): readonly JournalLine[] {
+    return (this.#lines ??= this.#read().lines.flatMap(parseLine));
+  }
+
+  get isOver(): boolean {
+    const end = endOf(join(this.#folder, 'journal.jsonl'), MAX_LAST_LINE_BYTES) ?? '';
+    const [last] = end.endsWith('\n') ? parseLine(end.split('\n').at(-2) ?? '') : [];
+    return last?.type === 'run-finished' && last.outcome !== 'not-put-back';
+  }
+
+  get cutShort(): boolean {
+    return this.#read().cutShort !== null;
+  }
+
+  get damaged(): number {
+    return this.#read().lines.length - this.lines.length;
+  }
+
+  #read(): Lines {
+    return (this.#journal ??= readLines(join(this.#folder, 'journal.jsonl')));
+  }
 }
 
 /** A line that is no JSON (a disk that lost power writes such) tells nothing; what follows it still does. */
@@ -123,6 +187,7 @@ function parseLine(line: string): readonly JournalLine[] {
 /** Runs whose runner is gone and that left changes open, newest first, with what is to be done. */
 export function leftovers(runs: readonly KeptRun[]): readonly { readonly kept: KeptRun; readonly past: Leftover }[] {
   return runs.flatMap((kept) => {
+    if (kept.isOver) return [];
     const past = readJournal(kept.lines);
     const unfinished = !past.finishedRun && (past.open.length > 0 || past.unfinishedAfterSettling);
     return unfinished && lifeOf(kept.record.owner) === 'dead' ? [{ kept, past }] : [];

@@ -7,7 +7,7 @@ import { listingOf } from './fingerprint.ts';
 import { sha256 } from './hash.ts';
 import { safeName } from './names.ts';
 import { cleanOutputs, placeOutputs, type KeptFile } from './restore.ts';
-import { makePrivateFolder, replaceFile } from './store.ts';
+import { makePrivateFolder, writeFileAtomic } from './store.ts';
 
 /** What tasks made, kept to be put back: contents by digest, and an entry for each key. */
 export interface KeptOutputs {
@@ -90,7 +90,7 @@ export function openKeptOutputs({ projectDir, folder, limitBytes, say, looks }: 
         if (one.kind === 'file' && !blobs.add(one.digest, one.sizeBytes, join(projectDir, one.path))) return;
       makePrivateFolder(folderOf(node));
       const body = JSON.stringify({ files, facts: kept.facts, tookMs: kept.tookMs });
-      replaceFile(fileOf(node, key), `${sha256(body)}\n${body}`, 0o600);
+      writeFileAtomic(fileOf(node, key), `${sha256(body)}\n${body}`, 0o600, false);
       added = true;
     },
     evict() {

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
-import { makePrivateFolder, replaceFile } from './store.ts';
+import { makePrivateFolder, writeFileAtomic } from './store.ts';
 
 /** Hashes remembered by what `stat` says of a file. */
 export interface StatCache {
@@ -107,7 +107,7 @@ export function openStatCache(file: string, nowMs: () => number): StatCache {
     save() {
       if (!changed) return;
       makePrivateFolder(dirname(file));
-      replaceFile(file, write(table, fate, added), 0o600);
+      writeFileAtomic(file, write(table, fate, added), 0o600, false);
       changed = false;
     },
   };

@@ -27,13 +27,16 @@ export function makePrivateFolder(path: string): void {
   }
 }
 
-/** Opens a line file for appending, mode 0600; a last line cut short is dropped first, so that the next stands alone. */
-export function openLineFile(path: string): LineFile {
+/**
+ * Opens a line file for appending, mode 0600; a last line cut short is dropped first, so that the next stands alone.
+ * Its name is durable unless told otherwise.
+ */
+export function openLineFile(path: string, durable = true): LineFile {
   makePrivateFolder(dirname(path));
   const isNew = !fs.existsSync(path);
   const fd = fs.openSync(path, 'a+', 0o600);
   dropCutShort(fd);
-  if (isNew) syncFolder(dirname(path));
+  if (isNew && durable) syncFolder(dirname(path));
   return {
     appendLine(line, durable) {
       if (line.includes('\n')) throw new TypeError('a line holds no line break');
@@ -79,18 +82,30 @@ export function readLines(path: string): Lines {
   return { lines, cutShort: rest === '' ? null : rest };
 }
 
-/** Replaces a file whole and durably: written beside it, fsynced, renamed, the folder fsynced. */
-export function writeFileAtomic(path: string, content: string | Uint8Array, mode: number): void {
-  replace(path, content, mode, true);
-  syncFolder(dirname(path));
+/** The last bytes of a file as text; `null` when it is not there. */
+export function endOf(path: string, maxBytes: number): string | null {
+  const fd = openIfThere(path);
+  if (fd === null) return null;
+  try {
+    const block = Buffer.alloc(maxBytes);
+    const from = Math.max(0, fs.fstatSync(fd).size - maxBytes);
+    return block.toString('utf8', 0, fs.readSync(fd, block, 0, maxBytes, from));
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
-/** Replaces a file whole; a machine that loses power may lose it. */
-export function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
-  replace(path, content, mode, false);
+function openIfThere(path: string): number | null {
+  try {
+    return fs.openSync(path, 'r');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
 }
 
-function replace(path: string, content: string | Uint8Array, mode: number, durable: boolean): void {
+/** Replaces a file whole and, unless told otherwise, durably: written beside it, fsynced, renamed, the folder fsynced. */
+export function writeFileAtomic(path: string, content: string | Uint8Array, mode: number, durable = true): void {
   const beside = besideOf(path);
   try {
     const fd = fs.openSync(beside, 'wx', mode);
@@ -107,6 +122,7 @@ function replace(path: string, content: string | Uint8Array, mode: number, durab
     fs.rmSync(beside, { force: true });
     throw error;
   }
+  if (durable) syncFolder(dirname(path));
 }
 
 /** A name in the same folder, hence on the same file system, that nobody else uses. */
@@ -137,8 +153,8 @@ export function readEnd(
   path: string,
   maxBytes: number,
 ): { readonly text: string; readonly leftOutBytes: number } | null {
-  if (!fs.existsSync(path)) return null;
-  const fd = fs.openSync(path, 'r');
+  const fd = openIfThere(path);
+  if (fd === null) return null;
   try {
     const { size } = fs.fstatSync(fd);
     const block = Buffer.alloc(Math.min(size, maxBytes));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Lists, State, Unsettled } from '../engine/freshness.ts';
 import type { FileEntry } from '../model/check.ts';
 import { safeName } from './names.ts';
-import { makePrivateFolder, replaceFile } from './store.ts';
+import { makePrivateFolder, writeFileAtomic } from './store.ts';
 
 /** What is known of each task's last run, in `.slipway/state/`: small, and beside it the lists of its files. */
 export interface TaskStates {
@@ -45,9 +45,10 @@ export function openTaskStates(slipwayDir: string): TaskStates {
     write(node, state, lists) {
       makePrivateFolder(folder);
       // Before the state that they belong to: they say of which key they are.
-      if (lists && state !== 'begun' && 'key' in state) replaceFile(listsOf(node), listsText(state.key, lists), 0o600);
+      if (lists && state !== 'begun' && 'key' in state)
+        writeFileAtomic(listsOf(node), listsText(state.key, lists), 0o600, false);
       try {
-        replaceFile(fileOf(node), JSON.stringify({ version: VERSION, state }), 0o600);
+        writeFileAtomic(fileOf(node), JSON.stringify({ version: VERSION, state }), 0o600, false);
       } catch (error) {
         // On a full disk a file can still be removed; what it says is not true any more.
         fs.rmSync(fileOf(node), { force: true });

@@ -6,7 +6,7 @@ import { readGlobs } from './glob.ts';
 import { lifeOf, ownIdentity, type Identity } from './identity.ts';
 import { takeLock } from './lock.ts';
 import { safeName } from './names.ts';
-import { codeOf, isUnwritable, makePrivateFolder, replaceFile } from './store.ts';
+import { codeOf, isUnwritable, makePrivateFolder, writeFileAtomic } from './store.ts';
 
 /** A task that makes its outputs now: a file that counts as long as its process lives. */
 interface Claim extends Identity {
@@ -70,7 +70,7 @@ function claimUnless(slipwayDir: string, path: string, claim: Claim, within: str
       else if (other.roots.some((root) => claim.roots.some((mine) => overlap(root, mine))))
         return `${other.task} of run ${other.run} (process ${String(other.pid)})`;
     }
-    replaceFile(path, JSON.stringify(claim), 0o600);
+    writeFileAtomic(path, JSON.stringify(claim), 0o600, false);
     return null;
   } finally {
     looking.release();

@@ -45,6 +45,7 @@ test.each<[string, object]>([
   ['deploy --out 0012', { goals: [goal('deploy')], mode: { ...PLAN, out: '0012' } }],
   ['-nkj4 deploy', { goals: [goal('deploy')], mode: PLAN, keepGoing: true, jobs: 4 }],
   ['deploy -j 2 --force --json', { goals: [goal('deploy')], jobs: 2, force: true, output: 'json' }],
+  ['deploy --shuffle 0012', { goals: [goal('deploy')], shuffle: 12 }],
   ['deploy --confirm 007 --no-color', { goals: [goal('deploy')], confirm: '007', color: false }],
   [
     'deploy --report a.html --profile=b.json',
@@ -119,6 +120,11 @@ test.each<[string, string, string]>([
   ['test --fast=maybe', '--fast of test must be true or false, not maybe', '--help test shows its params'],
   ['migrate', 'migrate needs --kind', 'type migrate --kind VALUE'],
   ['migrate --kind aply', '--kind of migrate must be one of plan, apply, not aply', 'did you mean apply?'],
+  [
+    'deploy --shuffle soon',
+    '--shuffle must be a whole number up to 4294967295, or random, not soon',
+    'type --shuffle random',
+  ],
   ['deploy -j 0', '--jobs must be a whole number from 1 to 1024, not 0', 'type -j 4'],
   ['deploy --out=', '--out needs a file', 'type --out plan.json'],
   ['deploy --graph=svg', '--graph has no format svg', 'type --graph=mermaid or --graph=dot or --graph=json'],

@@ -1,0 +1,160 @@
+/**
+ * Runs the `tasks.ts` that its command line names first: `node launch.mjs tasks.ts deploy` is
+ * `node --import tsx tasks.ts deploy`, in the same one process, from a bundle of it where there is a valid one
+ * (docs/decisions/0023). This file is plain JavaScript, and all that a fresh start reads before the bundle.
+ */
+import fs from 'node:fs';
+import module from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/**
+ * What a bundle was made from. A file whose `stat` (size, mtime and ctime in ns, inode) is `null` was too young for
+ * its times to tell of a later change.
+ * @typedef {{ path: string, stat: readonly string[] | null, sha256: string }} Source
+ * @typedef {object} Manifest
+ * @property {string} key
+ * @property {string | null} bundle Name of the file beside; `null`: this project is not to be bundled.
+ * @property {readonly Source[]} sources
+ * @property {readonly string[]} absent Paths at which a file would take the place of a source.
+ * @property {readonly (readonly [path: string, real: string])[]} links
+ */
+
+/** Of the manifest, and of what the builder makes of a project. */
+const VERSION = 1;
+/** Options of Node with which a module may be another one than the bundle holds. */
+const OTHER_MODULES = /(^|\s)(-r|-C|--(require|import|loader|experimental-loader|conditions|preserve-symlinks))/;
+
+/** @param {string} tasks absolute */
+async function launch(tasks) {
+  const real = fs.realpathSync(tasks);
+  const folder = join(dirname(real), '.slipway', 'bundle', process.versions.node);
+  const key = JSON.stringify([VERSION, process.versions.node, real]);
+  const found = othersModules() ? null : read(folder);
+  const validity = found?.key === key ? validityOf(found) : 'stale';
+  if (validity !== 'fresh' && !othersModules()) announce(real, folder, key);
+  if (!found?.bundle || validity === 'stale') return underTsx(real);
+  const bundle = join(folder, found.bundle);
+  mapStacks(bundle);
+  // Node keeps what it compiled when the process ends; a dry run writes nothing.
+  if (!onlyPlans() && 'enableCompileCache' in module) {
+    /** @type {(folder: string) => void} */ (module.enableCompileCache)(join(folder, 'compiled'));
+  }
+  await import(pathToFileURL(bundle).href);
+}
+
+const othersModules = () =>
+  OTHER_MODULES.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')) ||
+  process.env['TSX_TSCONFIG_PATH'] !== undefined;
+
+const onlyPlans = () =>
+  Boolean(process.env['npm_config_dry_run']) ||
+  process.argv.some((word) => word === '--dry-run' || /^-[a-z]*n/.test(word));
+
+/**
+ * A folder that others may enter was not made by us: it came with the checkout, perhaps, and nobody looked at it.
+ * @param {string} folder
+ * @returns {Manifest | null}
+ */
+function read(folder) {
+  try {
+    const { mode, uid } = fs.statSync(folder);
+    if ((mode & 0o077) !== 0 || uid !== process.getuid?.()) return null;
+    return /** @type {Manifest} */ (JSON.parse(fs.readFileSync(join(folder, 'manifest.json'), 'utf8')));
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * `same`: only by content; what `stat` says is to be taken down again.
+ * @param {Manifest} manifest
+ * @returns {'fresh' | 'same' | 'stale'}
+ */
+function validityOf({ sources, absent, links }) {
+  try {
+    if (absent.some((path) => fs.existsSync(path))) return 'stale';
+    if (links.some(([path, real]) => fs.realpathSync(path) !== real)) return 'stale';
+    const touched = sources.filter(({ path, stat }) => !isAsBefore(path, stat));
+    if (touched.length === 0) return 'fresh';
+    const crypto = process.getBuiltinModule('node:crypto');
+    const same = touched.every(
+      ({ path, sha256 }) => crypto.createHash('sha256').update(fs.readFileSync(path)).digest('hex') === sha256,
+    );
+    return same ? 'same' : 'stale';
+  } catch {
+    return 'stale';
+  }
+}
+
+/** @type {(path: string, stat: readonly string[] | null) => boolean} */
+function isAsBefore(path, stat) {
+  if (stat === null) return false;
+  const { size, mtimeNs, ctimeNs, ino } = fs.statSync(path, { bigint: true });
+  return [size, mtimeNs, ctimeNs, ino].every((part, at) => String(part) === stat[at]);
+}
+
+/**
+ * A run that was performed has the bundle made for the next one, in a process of its own, so that nobody waits.
+ * Whatever else is asked writes nothing.
+ * @type {(tasks: string, folder: string, key: string) => void}
+ */
+function announce(tasks, folder, key) {
+  /** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.performed')] = async () => {
+    const { spawn } = await import('node:child_process');
+    const builder = fileURLToPath(new URL('launch/build.mjs', import.meta.url));
+    // What Node is told to do with this process, a profile say, is not meant for that one.
+    const env = { ...process.env, NODE_OPTIONS: undefined, NODE_V8_COVERAGE: undefined };
+    spawn(process.execPath, [builder, tasks, folder, key], { detached: true, stdio: 'ignore', env })
+      .on('error', () => undefined)
+      .unref();
+  };
+}
+
+/** @param {string} tasks */
+async function underTsx(tasks) {
+  const { register } = await import('tsx/esm/api');
+  const { nearest } = await import('./launch/nearest.mjs');
+  const tsconfig = nearest(dirname(tasks), 'tsconfig.json').found;
+  register(tsconfig === null ? {} : { tsconfig });
+  await import(pathToFileURL(tasks).href);
+}
+
+/**
+ * Stacks name the files that people wrote. The map is read when a stack is first looked at.
+ * @param {string} bundle
+ */
+function mapStacks(bundle) {
+  /** @type {import('node:module').SourceMap | null | undefined} */
+  let map;
+  const url = pathToFileURL(bundle).href;
+  /** @type {(frame: string) => string} */
+  const original = (frame) => {
+    const [, before = '', line, column, after = ''] = /^(.*?):(\d+):(\d+)(\)?)$/.exec(frame) ?? [];
+    if (!before.endsWith(url)) return frame;
+    map ??= readMap(bundle);
+    const entry = map?.findEntry(Number(line) - 1, Number(column) - 1);
+    if (!entry || !('originalSource' in entry)) return frame;
+    const at = `${String(entry.originalLine + 1)}:${String(entry.originalColumn + 1)}`;
+    return `${before.slice(0, -url.length)}${entry.originalSource}:${at}${after}`;
+  };
+  Error.prepareStackTrace = (error, frames) =>
+    [String(error), ...frames.map((frame) => `    at ${original(frame.toString())}`)].join('\n');
+}
+
+/** @param {string} bundle */
+function readMap(bundle) {
+  try {
+    return new module.SourceMap(
+      /** @type {module.SourceMapPayload} */ (JSON.parse(fs.readFileSync(`${bundle}.map`, 'utf8'))),
+    );
+  } catch {
+    return null;
+  }
+}
+
+const [, , tasks] = process.argv;
+if (tasks === undefined) throw new Error('launch.mjs is told which tasks.ts to run');
+// From here on the command line is that of `node tasks.ts …`.
+process.argv.splice(1, 2, resolve(tasks));
+await launch(resolve(tasks));

@@ -1,0 +1,340 @@
+/** Makes the bundle that `launch.mjs` runs: `node build.mjs TASKS FOLDER KEY`. Nobody waits for it, and nobody hears of it. */
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { isBuiltin } from 'node:module';
+import os from 'node:os';
+import { dirname, extname, join, resolve, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import * as esbuild from 'esbuild';
+import { nearest } from './nearest.mjs';
+import { readTsconfigs } from './tsconfig.mjs';
+
+/** Packages that every start needs and that are plain code: ours, and what it is made of. All others stay where they are. */
+const BUNDLED = ['slipway', 'cac', 'picomatch'];
+/** Modules of Node that the launcher has loaded by then. */
+const LOADED = ['node:fs', 'node:path', 'node:url'];
+/** @type {Record<string, esbuild.Loader>} */
+const LOADERS = { '.ts': 'ts', '.mts': 'ts', '.js': 'js', '.mjs': 'js', '.cjs': 'js', '.json': 'json' };
+/** A file changed so shortly before it was read may change again without its times telling; in ms. */
+const RACY_MS = 2_000;
+/** So far a file's times may lie behind the clock; in ms. */
+const CLOCK_MS = 20;
+/** A builder that began so long ago has died; in ms. */
+const ABANDONED_MS = 60_000;
+
+/** The project is one of which a bundle might do something else than its sources. */
+class Refused extends Error {}
+
+class Builder {
+  /** @type {Map<string, { path: string, stat: readonly string[] | null, sha256: string }>} */
+  #sources = new Map();
+  /** @type {Set<string>} */
+  #absent = new Set();
+  /** @type {Map<string, string>} */
+  #links = new Map();
+  /** @type {string} */
+  #tasks;
+  /** @type {ReturnType<typeof readTsconfigs>} */
+  #tsconfig;
+  #beganMs = Date.now();
+
+  /** @param {string} tasks */
+  constructor(tasks) {
+    this.#tasks = tasks;
+    const { found, absent } = nearest(dirname(tasks), 'tsconfig.json');
+    for (const path of absent) this.#absent.add(path);
+    this.#tsconfig = readTsconfigs(found);
+    for (const path of this.#tsconfig.files) this.#source(path);
+    const own = ['../launch.mjs', 'build.mjs', 'nearest.mjs', 'tsconfig.mjs'];
+    for (const name of own) this.#source(fileURLToPath(new URL(name, import.meta.url)));
+    for (const name of ['esbuild', 'tsx']) this.#source(this.#package(import.meta.dirname, name).manifest);
+  }
+
+  /** What decides about the bundle, as the manifest holds it. */
+  inputs() {
+    return { sources: [...this.#sources.values()], absent: [...this.#absent], links: [...this.#links] };
+  }
+
+  async build() {
+    const { refused } = this.#tsconfig;
+    if (refused !== null) throw new Refused(refused);
+    const result = await esbuild.build({
+      entryPoints: [this.#tasks],
+      bundle: true,
+      write: false,
+      metafile: true,
+      outfile: 'tasks.mjs',
+      format: 'esm',
+      platform: 'node',
+      target: `node${process.versions.node}`,
+      // As Node resolves, which knows no such condition as "module", and drops nothing that a package calls pure.
+      conditions: [],
+      mainFields: ['main'],
+      ignoreAnnotations: true,
+      keepNames: true,
+      minifyWhitespace: true,
+      lineLimit: 160,
+      sourcemap: 'external',
+      sourcesContent: false,
+      legalComments: 'none',
+      logLevel: 'silent',
+      ...(this.#tsconfig.file === null ? { tsconfigRaw: {} } : { tsconfig: this.#tsconfig.file }),
+      plugins: [{ name: 'slipway', setup: (build) => this.#plugin(build) }],
+    });
+    for (const [path, { format, imports }] of Object.entries(result.metafile.inputs)) {
+      if (format === 'cjs' && !path.startsWith('node:') && !isInside(path, 'node_modules'))
+        throw new Refused(`${path} is no module`);
+      // A bundle that is a module has no `require`.
+      if (imports.some(({ kind, external }) => kind === 'require-call' && external))
+        throw new Refused(`${path} requires`);
+    }
+    for (const { path } of [...this.#sources.values()]) this.#manifestOf(path);
+    this.#refuseChanged();
+    const [map, code] = result.outputFiles;
+    if (!map || !code) throw new Error('esbuild made no bundle');
+    return { code: code.contents, map: absolute(map.text) };
+  }
+
+  /** @param {esbuild.PluginBuild} build */
+  #plugin(build) {
+    build.onResolve({ filter: /.*/ }, (args) => {
+      if (args.pluginData === this) return undefined;
+      if (args.kind === 'entry-point') return { path: this.#tasks };
+      if (LOADED.includes(args.path)) return { path: args.path, external: true };
+      if (isBuiltin(args.path)) return { path: args.path, namespace: 'node' };
+      return this.#resolve(build, args);
+    });
+    build.onLoad({ filter: /.*/, namespace: 'file' }, ({ path }) => this.#load(path));
+    // Each is loaded when the first module that imports it is: one import at the top of a bundle would load them all.
+    build.onLoad({ filter: /.*/, namespace: 'node' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    }));
+  }
+
+  /**
+   * @param {esbuild.PluginBuild} build
+   * @param {esbuild.OnResolveArgs} args
+   */
+  async #resolve(build, { path, importer, resolveDir, kind }) {
+    const alias = this.#tsconfig.paths.get(path);
+    if (alias !== undefined) return this.#exactly(alias, path);
+    const ask = async () => {
+      const found = await build.resolve(path, { kind, importer, resolveDir, pluginData: this });
+      if (found.errors.length > 0) throw new Refused(`${importer} imports ${path}, which is not there`);
+      return found.path;
+    };
+    const ofPackage = isInside(importer, 'node_modules');
+    if (/^\.{0,2}\//.test(path))
+      return ofPackage ? { path: await ask() } : this.#exactly(resolve(resolveDir, path), path);
+    if (!/^[@\w]/.test(path) || /^\w+:/.test(path)) throw new Refused(`${importer} imports ${path}`);
+    const name = path.split('/', path.startsWith('@') ? 2 : 1).join('/');
+    const found = this.#package(resolveDir, name);
+    if (BUNDLED.includes(name)) return { path: await ask() };
+    this.#source(found.manifest);
+    if (found.needs.includes('slipway')) throw new Refused(`${name} would load another slipway`);
+    const file = await ask();
+    if (!['.js', '.mjs', '.cjs', '.json'].includes(extname(file))) throw new Refused(`${name} is not compiled`);
+    return { path: pathToFileURL(file).href, external: true };
+  }
+
+  /**
+   * A file that is named whole: nothing that appears later can take its place.
+   * @type {(path: string, said: string) => { path: string }}
+   */
+  #exactly(path, said) {
+    if (!fs.statSync(path, { throwIfNoEntry: false })?.isFile()) throw new Refused(`${said} is no file's whole name`);
+    return { path: this.#real(path) };
+  }
+
+  /** @param {string} path */
+  #real(path) {
+    const real = fs.realpathSync(path);
+    if (real !== path) this.#links.set(path, real);
+    return real;
+  }
+
+  /**
+   * Where Node finds a package.
+   * @type {(folder: string, name: string) => { manifest: string, needs: readonly string[] }}
+   */
+  #package(folder, name) {
+    const { found, absent } = nearest(folder, join('node_modules', name));
+    for (const path of absent) this.#absent.add(path);
+    if (found === null) throw new Refused(`${name} is not installed`);
+    const manifest = join(this.#real(found), 'package.json');
+    const { dependencies, peerDependencies } =
+      /** @type {Record<'dependencies' | 'peerDependencies', Record<string, string> | undefined>} */ (
+        JSON.parse(fs.readFileSync(manifest, 'utf8'))
+      );
+    return { manifest, needs: Object.keys({ ...dependencies, ...peerDependencies }) };
+  }
+
+  /**
+   * @param {string} path
+   * @returns {Promise<esbuild.OnLoadResult>}
+   */
+  async #load(path) {
+    const loader = LOADERS[extname(path)];
+    if (loader === undefined) throw new Refused(`${path} is neither TypeScript nor JavaScript`);
+    const text = this.#source(path);
+    if (!isOurs(path) && !isInside(path, 'node_modules')) refuseText(path, text);
+    if (loader === 'json' || !text.includes('import.meta')) return { contents: text, loader };
+    // In a bundle `import.meta` would be the bundle's.
+    const meta = { url: pathToFileURL(path).href, filename: path, dirname: dirname(path) };
+    const { code } = await esbuild.transform(text, {
+      loader,
+      format: 'esm',
+      sourcemap: 'inline',
+      sourcefile: path,
+      tsconfigRaw: JSON.stringify({ compilerOptions: this.#tsconfig.options }),
+      define: {
+        ...Object.fromEntries(
+          Object.entries(meta).map(([name, value]) => [`import.meta.${name}`, JSON.stringify(value)]),
+        ),
+        'import.meta': JSON.stringify(meta),
+      },
+    });
+    return { contents: code, loader: 'js' };
+  }
+
+  /**
+   * Takes a file down as it is now.
+   * @param {string} path
+   */
+  #source(path) {
+    const { size, mtimeNs, ctimeNs, ino } = fs.statSync(path, { bigint: true });
+    const isOld = Date.now() - Number(ctimeNs / 1_000_000n) >= RACY_MS;
+    const content = fs.readFileSync(path);
+    const stat = isOld ? [size, mtimeNs, ctimeNs, ino].map(String) : null;
+    this.#sources.set(path, { path, stat, sha256: sha256(content) });
+    return content.toString('utf8');
+  }
+
+  /**
+   * The package.json that says how a file is read.
+   * @param {string} path
+   */
+  #manifestOf(path) {
+    const { found, absent } = nearest(dirname(path), 'package.json');
+    for (const one of absent) this.#absent.add(one);
+    if (found !== null && !this.#sources.has(found)) this.#source(found);
+  }
+
+  /** What esbuild reads by itself, at some time of its own, must not have changed since this began. */
+  #refuseChanged() {
+    for (const path of this.#sources.keys())
+      if (path.endsWith('.json') && fs.statSync(path).ctimeMs > this.#beganMs - CLOCK_MS)
+        throw new Error(`${path} changed meanwhile`);
+  }
+}
+
+/**
+ * Constructs that would see another file, or another text, than they were written in.
+ * @type {(path: string, text: string) => void}
+ */
+function refuseText(path, text) {
+  // The text of an opaque step's function is a part of the plan's digest.
+  const odd =
+    /\bopaque\b|\bimport\s*\(\s*[^'"\s]|\bimport\.meta\.(?!(url|filename|dirname)\b)|=\s*import\.meta\s*[;,)]/.exec(
+      text,
+    );
+  if (odd) throw new Refused(`${path} holds ${JSON.stringify(odd[0])}`);
+}
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** @param {string} path */
+const isOurs = (path) => path.startsWith(join(ROOT, 'lib') + sep) || path.startsWith(join(ROOT, 'dist') + sep);
+/** @type {(path: string, folder: string) => boolean} */
+const isInside = (path, folder) => path.split(/[\\/]/).includes(folder);
+/** @param {string | Uint8Array} content */
+const sha256 = (content) => createHash('sha256').update(content).digest('hex');
+
+/**
+ * A source map whose sources are addresses: esbuild names them from the folder in which it runs.
+ * @param {string} text
+ */
+function absolute(text) {
+  const map = /** @type {{ readonly sources: readonly string[] }} */ (JSON.parse(text));
+  return JSON.stringify({ ...map, sources: map.sources.map((path) => pathToFileURL(resolve(path)).href) });
+}
+
+/**
+ * Whole or not at all.
+ * @type {(path: string, content: string | Uint8Array) => void}
+ */
+function write(path, content) {
+  const beside = `${path}.${String(process.pid)}.tmp`;
+  try {
+    fs.writeFileSync(beside, content, { mode: 0o600, flag: 'wx' });
+    fs.renameSync(beside, path);
+  } finally {
+    fs.rmSync(beside, { force: true });
+  }
+}
+
+/**
+ * Old bundles go with the manifest's second successor: a process that read the one before may be about to load it.
+ * @type {(folder: string, kept: string | null) => void}
+ */
+function removeOld(folder, kept) {
+  const names = fs.readdirSync(folder).filter((name) => /^tasks-.*\.mjs$/.test(name) && name !== kept);
+  const byAge = names
+    .map((name) => ({ name, ms: fs.statSync(join(folder, name)).mtimeMs }))
+    .sort((a, b) => b.ms - a.ms);
+  for (const { name } of byAge.slice(1))
+    for (const end of ['', '.map']) fs.rmSync(join(folder, name + end), { force: true });
+  if (byAge.length > 1) fs.rmSync(join(folder, 'compiled'), { recursive: true, force: true });
+}
+
+/** @type {(tasks: string, folder: string, key: string) => Promise<void>} */
+async function make(tasks, folder, key) {
+  const builder = new Builder(tasks);
+  /** @type {string | null} */
+  let bundle = null;
+  /** @type {string | null} */
+  let refused = null;
+  try {
+    const { code, map } = await builder.build();
+    bundle = `tasks-${sha256(code).slice(0, 16)}.mjs`;
+    write(join(folder, `${bundle}.map`), map);
+    write(join(folder, bundle), code);
+  } catch (error) {
+    refused = whyRefused(error);
+    if (refused === null) throw error;
+  }
+  const { sources, absent, links } = builder.inputs();
+  const files = bundle === null ? sources : [...sources, writtenAs(join(folder, bundle))];
+  write(join(folder, 'manifest.json'), JSON.stringify({ key, bundle, refused, sources: files, absent, links }));
+  removeOld(folder, bundle);
+}
+
+/** @param {string} path */
+function writtenAs(path) {
+  const { size, mtimeNs, ctimeNs, ino } = fs.statSync(path, { bigint: true });
+  return { path, stat: [size, mtimeNs, ctimeNs, ino].map(String), sha256: sha256(fs.readFileSync(path)) };
+}
+
+/**
+ * esbuild tells what a plugin threw as one of its errors.
+ * @param {unknown} error
+ * @returns {string | null}
+ */
+function whyRefused(error) {
+  if (error instanceof Refused) return error.message;
+  const { errors = [] } = /** @type {Partial<esbuild.BuildFailure>} */ (error);
+  return errors.find(({ detail }) => detail instanceof Refused)?.text ?? null;
+}
+
+const [tasks = '', folder = '', key = ''] = process.argv.slice(2);
+os.setPriority(19);
+fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+const turn = join(folder, 'building');
+const begun = fs.statSync(turn, { throwIfNoEntry: false });
+if (begun && Date.now() - begun.mtimeMs > ABANDONED_MS) fs.rmSync(turn, { force: true });
+fs.writeFileSync(turn, '', { flag: 'wx' });
+try {
+  process.chdir(dirname(tasks));
+  await make(tasks, folder, key);
+} finally {
+  fs.rmSync(turn, { force: true });
+}
