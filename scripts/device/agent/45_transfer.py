@@ -35,15 +35,28 @@ def damaged_path(session):
     return session.root.at('state', 'damaged.json')
 
 
+class Origin:
+    """A release that others may take files from, and until when what it has counts as it was built."""
+
+    def __init__(self, session, record):
+        self.top = tree_of(session, record['id'])
+        self.owner = os.geteuid()
+        self.sealed = bool(record.get('sealed'))
+        self.shared = self.sealed and session.supervisor.seals
+        built = record.get('built')
+        # One of the future was built while the clock was wrong: it says nothing.
+        self.built = built if isinstance(built, int) and built <= time.time_ns() else -1
+
+
 def sources(session):
-    """Where the contents of the releases on the device lie, and the release's record: `{ digest: [(path, record), …] }`."""
+    """Where the contents of the releases on the device lie: `{ digest: [(path, origin), …] }`."""
     found = collections.defaultdict(list)
     damaged = set(read_json(damaged_path(session)) or [])
     for record in records(session):
-        top = tree_of(session, record['id']) + '/'
+        origin = Origin(session, record)
         for entry in (record.get('manifest') or {}).get('entries', []):
             if entry['kind'] == 'file' and entry['sha256'] not in damaged:
-                found[entry['sha256']].append((top + entry['path'], record))
+                found[entry['sha256']].append((origin.top + '/' + entry['path'], origin))
     return found
 
 

@@ -28,9 +28,7 @@ class Build:
         self.errors = []
         self.make_folders()
         self.missing = self.find()
-        # Links are made within the kernel's time for one entry: a second thread would only wait for the first.
-        hands = 1 if all(how == LINKED for how, _, _ in self.takes) else min(MAX_COPY_THREADS, os.cpu_count() or 1)
-        self.threads = [threading.Thread(target=self.take, daemon=True) for _ in range(hands)]
+        self.threads = [threading.Thread(target=self.take, daemon=True) for _ in range(min(MAX_COPY_THREADS, os.cpu_count() or 1))]
         for thread in self.threads:
             thread.start()
 
@@ -64,11 +62,11 @@ class Build:
     def best(self, entry):
         """The surest way to take a file from a release, and that release's file; None when there is none."""
         best = (0, None)
-        for path, record in self.there.get(entry['sha256'], ()):
+        for path, origin in self.there.get(entry['sha256'], ()):
             found = lstat_file(path, entry['size'])
             if found is not None:
-                written = self.folder_written(path.rpartition('/')[0], tree_of(self.session, record['id']))
-                best = max(best, (way_of(self.session, entry, found, record, written), path))
+                written = self.folder_written(path.rpartition('/')[0], origin.top)
+                best = max(best, (way_of(entry, found, origin, written), path))
             if best[0] == LINKED:
                 break
         return best
@@ -227,25 +225,18 @@ def build_file(session, place, entry, there):
     raise Failed('checksum-mismatch', path=entry['path'], expected=entry['sha256'], actual=actual)
 
 
-def way_of(session, entry, found, record, written):
-    """How a file of a release may come into another one, by what the file system and the release's record say of it."""
-    if not is_untouched(found, record, written):
+def way_of(entry, found, origin, written):
+    """
+    How a file of a release may come into another one. Untouched is what is its owner's, and whose moment, and that of
+    the folders above it, is not after the build: in a sealed release only root can have written it, and writing shows;
+    elsewhere whoever may write it may also set when that was, but that shows as a later change. Another file in its
+    place shows in the folders.
+    """
+    moment = found.st_mtime_ns if origin.sealed else found.st_ctime_ns
+    if found.st_uid != origin.owner or moment > origin.built or written > origin.built:
         return VERIFIED
     mode = entry['mode'] & 0o777
-    shareable = record['sealed'] and session.supervisor.seals and mode & 0o022 == 0
-    return LINKED if shareable and stat.S_IMODE(found.st_mode) == mode else COPIED
-
-
-def is_untouched(found, record, written):
-    """
-    Whether a file is the one that was built, and verified then. Where its release was sealed, only root can have written
-    it, and writing it shows; elsewhere whoever may write it may also set when that was, but that shows as a later change.
-    Another file in its place shows in the folders. A release of the future was built while the clock was wrong: it says
-    nothing.
-    """
-    moment = found.st_mtime_ns if record.get('sealed') else found.st_ctime_ns
-    built = record.get('built')
-    return built is not None and found.st_uid == os.geteuid() and max(moment, written) <= built <= time.time_ns()
+    return LINKED if origin.shared and mode & 0o022 == 0 and stat.S_IMODE(found.st_mode) == mode else COPIED
 
 
 def take_file(how, source, place, entry):
