@@ -53,8 +53,20 @@ export const VERBS: readonly VerbUsage[] = [
     flags: RUNS,
   },
   { name: 'recover', args: [], summary: 'finish or undo a run whose runner died', flags: RUNS },
+  {
+    name: 'undo',
+    args: ['run'],
+    summary: "put a finished run's changes back; -n shows them",
+    flags: ['json', 'yes', 'confirm', 'dry-run', 'connected'],
+  },
   { name: 'history', args: [], summary: 'past runs, newest first', flags: ['json'] },
-  { name: 'show', args: ['run'], summary: 'what one run did, step by step', flags: ['json'] },
+  {
+    name: 'show',
+    args: ['run'],
+    summary: 'what one run did, step by step; --logs: what it printed',
+    flags: ['json'],
+    own: [{ name: 'logs', summary: 'what each step printed, whole' }],
+  },
   {
     name: 'status',
     args: [],

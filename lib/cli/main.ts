@@ -130,7 +130,9 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
     case 'history':
       return (await import('./verbs/history.ts')).history(context, manner);
     case 'show':
-      return (await import('./verbs/history.ts')).show(context, invocation.run, manner);
+      return (await import('./verbs/history.ts')).show(context, invocation, manner);
+    case 'undo':
+      return (await import('./verbs/undo.ts')).undo(context, manner, invocation);
     case 'status':
       return (await import('./verbs/status.ts')).status(context, manner, invocation.device);
     case 'doctor':

@@ -33,6 +33,10 @@ export interface PerformOptions {
   readonly said: Said;
   /** Stands between the engine and the performers: the facts of an approval are compared there. */
   readonly through?: (live: LivePerformer) => LivePerformer;
+  /** Of an undo: the run that it puts back. */
+  readonly undoes?: string;
+  /** The names that may be confirmed, where nobody is to be asked for them. */
+  readonly consent?: ReadonlySet<string>;
 }
 
 type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> };
@@ -95,18 +99,25 @@ function pastSuperseded(live: LivePerformer): LivePerformer {
 }
 
 /** Everything that lives as long as a run, opened before it and closed after it, whatever happens. */
-async function live(
+export async function live(
   context: Context,
   { plan, opaque, paramSecrets }: Prepared,
   options: PerformOptions & { readonly run: string },
-  walk: (common: Omit<RunOptions, 'freshness'>, emit: (event: RunEvent) => void) => Promise<number>,
+  walk: (common: Omit<RunOptions, 'freshness'>, emit: RunOptions['emit']) => Promise<number>,
 ): Promise<number> {
-  const { run, manner, force, keepGoing } = options;
-  const consent = await consented(plan, options.said);
+  const { run, manner, force, keepGoing, undoes } = options;
+  const consent = options.consent ?? (await consented(plan, options.said));
   const journal = openJournal(context.slipwayDir, run);
   const logs = openDeviceLogs(context.slipwayDir, run);
   const reporter = await openReporter(manner, plan);
-  const places = createPlaces({ ...context, run, opaque, paramSecrets, consent });
+  const places = createPlaces({
+    ...context,
+    run,
+    ...(undoes !== undefined && { undoes }),
+    opaque,
+    paramSecrets,
+    consent,
+  });
   const signals = cancelOnSignals();
   const emit = (event: RunEvent): void => {
     journal.write(event);
@@ -137,16 +148,18 @@ async function live(
 }
 
 /** Says which earlier runs were cut off; true when this plan would build on what they left half done. */
-function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {
+export function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {
   const mine = changedPlaces(plan);
   let clash = false;
   for (const { kept, past } of leftovers(runs)) {
     const { run, goals, plan: theirs } = kept.record;
     const shared = [...changedPlaces(theirs)].filter((place) => mine.has(place));
     const state =
-      past.open.length > 0
-        ? `${String(past.open.length)} changes neither confirmed nor put back`
-        : 'confirmed, but not finished';
+      kept.record.undoes !== undefined
+        ? 'something is not put back yet'
+        : past.open.length > 0
+          ? `${String(past.open.length)} changes neither confirmed nor put back`
+          : 'confirmed, but not finished';
     say(`run ${run} (${goals.join(', ')}) was cut off: ${state}; "recover" puts that right`);
     clash ||= shared.length > 0;
   }

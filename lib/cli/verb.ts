@@ -28,7 +28,11 @@ export function parseVerb(usage: VerbUsage, tokens: Tokens): Verb {
     case 'apply':
       return { verb: 'apply', plan: argument ?? '' };
     case 'show':
-      return { verb: 'show', run: argument ?? '' };
+      return { verb: 'show', run: argument ?? '', logs: tokens.flags.has('logs') };
+    case 'undo': {
+      const connected = tokens.flags.has('connected');
+      return { verb: 'undo', run: argument ?? '', dryRun: connected || tokens.flags.has('dry-run'), connected };
+    }
     case 'uninstall':
       return { verb: 'uninstall', device: argument ?? '', withData: tokens.flags.has('with-data') };
     case 'rehearsal':

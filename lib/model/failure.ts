@@ -71,6 +71,8 @@ export type Failure =
   | { readonly reason: 'missing-secret'; readonly name: string; readonly where: string }
   | { readonly reason: 'approval-stale'; readonly step: StepId; readonly approved: string; readonly now: string }
   | { readonly reason: 'output-missing'; readonly task: string; readonly path: string }
+  /** Somebody asked for it: this run puts back what another one had done. */
+  | { readonly reason: 'undone'; readonly by: string }
   /** An earlier life of the run ended here without a word. */
   | { readonly reason: 'cut-off' }
   | { readonly reason: 'broken'; readonly message: string };

@@ -164,6 +164,7 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `${task} ended well, but did not make ${path}, which it declares`,
     next: 'correct its outputs, or what makes them',
   }),
+  undone: ({ by }) => ({ message: `run ${by} puts it back`, next: `see what it did: show ${by}` }),
   'cut-off': () => ({ message: 'the runner died here, without a word', next: 'see what is left to do: recover' }),
   broken: ({ message }) => ({
     message: `a defect: ${message}`,
