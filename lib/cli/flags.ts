@@ -54,6 +54,13 @@ export const VERBS: readonly VerbUsage[] = [
   },
   { name: 'recover', args: [], summary: 'finish or undo a run whose runner died', flags: RUNS },
   {
+    name: 'trace-inputs',
+    args: ['task'],
+    summary: 'run a task under strace: what it reads and writes and does not declare',
+    flags: ['json', 'yes', 'confirm'],
+    own: [{ name: 'check', summary: 'print nothing where all is declared; otherwise end with 1' }],
+  },
+  {
     name: 'undo',
     args: ['run'],
     summary: "put a finished run's changes back; -n shows them",

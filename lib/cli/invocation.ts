@@ -12,6 +12,7 @@ export type Mode =
 export type Verb =
   | { readonly verb: 'apply'; readonly plan: string }
   | { readonly verb: 'show'; readonly run: string; readonly logs: boolean }
+  | { readonly verb: 'trace-inputs'; readonly task: string; readonly check: boolean }
   | ({ readonly verb: 'undo'; readonly run: string } & Paper)
   | { readonly verb: 'uninstall'; readonly device: string; readonly withData: boolean }
   | { readonly verb: 'rehearsal'; readonly action: 'stop' }

@@ -131,6 +131,8 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
       return (await import('./verbs/history.ts')).history(context, manner);
     case 'show':
       return (await import('./verbs/history.ts')).show(context, invocation, manner);
+    case 'trace-inputs':
+      return (await import('./verbs/trace-inputs.ts')).traceInputs(context, manner, invocation);
     case 'undo':
       return (await import('./verbs/undo.ts')).undo(context, manner, invocation);
     case 'status':

@@ -10,6 +10,7 @@ import type { Plan, Planned } from '../model/plan.ts';
 import type { LivePerformer } from '../model/ports.ts';
 import { itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
+import type { Reporter } from '../report/reporter.ts';
 import { aboutRun } from './about-run.ts';
 import { tellPlaces } from './afterwards.ts';
 import { wrongChannels } from './channels.ts';
@@ -33,6 +34,8 @@ export interface PerformOptions {
   readonly said: Said;
   /** Stands between the engine and the performers: the facts of an approval are compared there. */
   readonly through?: (live: LivePerformer) => LivePerformer;
+  /** Instead of the one that fits the manner. */
+  readonly reporter?: Reporter;
   /** Of an undo: the run that it puts back. */
   readonly undoes?: string;
   /** The names that may be confirmed, where nobody is to be asked for them. */
@@ -109,7 +112,7 @@ export async function live(
   const consent = options.consent ?? (await consented(plan, options.said));
   const journal = openJournal(context.slipwayDir, run);
   const logs = openDeviceLogs(context.slipwayDir, run);
-  const reporter = await openReporter(manner, plan);
+  const reporter = options.reporter ?? (await openReporter(manner, plan));
   const places = createPlaces({
     ...context,
     run,

@@ -37,7 +37,8 @@ export function openFingerprints(projectDir: string, slipwayDir: string, nowMs: 
   };
 }
 
-function list(projectDir: string, globs: readonly string[]): readonly string[] {
+/** The files that globs match, from the project, sorted. */
+export function list(projectDir: string, globs: readonly string[]): readonly string[] {
   const outside = globs.find((glob) => /^!?(\/|(.*\/)?\.\.(\/|$))/.test(glob));
   if (outside !== undefined)
     throw new StepFailed({
