@@ -22,8 +22,6 @@ export function putBackRun(
   standing: readonly Standing[],
   before?: Before,
 ): Promise<number> {
-  refuseUnknownDevices(context, plan);
-  refuseMissingSecrets(context, plan);
   const prepared = { plan, opaque: new Map(), paramSecrets: new Map<string, string>() };
   const said = { confirm: null, yes: false };
   const options = { manner, jobs: 1, keepGoing: false, force: false, said, consent: new Set<string>(), run, undoes };
@@ -44,6 +42,8 @@ export async function goOnUndoing(context: Context, kept: KeptRun, manner: Manne
     say(`run ${run} cannot go on: run ${undoes}, which it puts back, is no longer kept; see "show ${run}"`);
     return STATUS.notPutBack;
   }
+  refuseUnknownDevices(context, plan);
+  refuseMissingSecrets(context, plan);
   adoptRun(context.slipwayDir, kept);
   const standing = retraced.standing.filter(({ node }) => plan.nodes.some(({ id }) => id === node.id));
   return putBackRun(context, { run, undoes, plan, manner }, standing, readJournal(kept.lines));

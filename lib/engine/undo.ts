@@ -163,17 +163,18 @@ export async function undoRun(standing: readonly Standing[], options: UndoOption
   const { run, clock, cancel } = options;
   const startedMs = clock.nowMs();
   let begun = before !== undefined;
-  let failure: Failure | null = null;
+  const failures: Failure[] = [];
   const emit: UndoOptions['emit'] = (event) => {
     if (event.type === 'undo-started') begun = true;
-    if (event.type === 'undo-failed') failure = event.failure;
+    if (event.type === 'undo-failed') failures.push(event.failure);
     options.emit(event);
   };
   for (const one of standing.toReversed())
-    if (failure === null) await undoTask(one, { ...options, emit }, before ?? null);
+    if (failures.length === 0) await undoTask(one, { ...options, emit }, before ?? null);
+  const [failure = null] = failures;
   const outcome = outcomeOf(failure, begun);
-  const heard = outcome === 'done' && cancel.cancelled;
-  const status = heard ? statusOfFailure(heard) : statusOfRun(outcome, failure);
+  const heard = outcome === 'done' ? cancel.cancelled : null;
+  const status = heard === null ? statusOfRun(outcome, failure) : statusOfFailure(heard);
   emit({ type: 'run-finished', run, outcome, status, durationMs: clock.nowMs() - startedMs });
   return status;
 }

@@ -21,6 +21,8 @@ export class Accesses implements Accessed {
   readonly #roots: readonly string[];
   /** Written, and perhaps not there before. */
   readonly #made = new Set<string>();
+  /** New places of what was there before, whole folders perhaps. */
+  readonly #moved = new Set<string>();
 
   constructor(projectDir: string) {
     this.#roots = [projectDir, realpathSync(projectDir)];
@@ -39,7 +41,11 @@ export class Accesses implements Accessed {
         return;
       case 'remove':
         if (this.#made.delete(place)) return void this.writes.delete(place);
-        return void this.writes.add(place);
+        if (![...this.#moved].some((folder) => place.startsWith(`${folder}/`))) this.writes.add(place);
+        return;
+      case 'rmdir':
+        if (this.#moved.delete(place)) this.writes.delete(place);
+        return;
       default:
         if (what !== 'alter' && !this.reads.has(place) && !this.writes.has(place)) this.#made.add(place);
         this.writes.add(place);
@@ -58,7 +64,10 @@ export class Accesses implements Accessed {
       this.writes.add(moved);
     }
     if (inside.length > 0) return;
-    for (const path of [from, to]) if (path !== null) this.writes.add(path);
+    if (from !== null) this.writes.add(from);
+    if (to === null) return;
+    this.writes.add(to);
+    if (from !== null) this.#moved.add(to);
   }
 
   #inside(path: string): string | null {

@@ -1,11 +1,12 @@
 import * as fs from 'node:fs';
+import { textOf } from '../model/json.ts';
 import type { Step } from '../model/step.ts';
 import { insideProject } from './inside.ts';
 
 /** Whether a path is still as this step left it; what other kinds of step left nobody can see. */
 export function isAsLeft(step: Step, projectDir: string): boolean {
   if (step.kind !== 'write' && step.kind !== 'link' && step.kind !== 'remove') return true;
-  const path = insideProject(projectDir, String(step.args.path));
+  const path = insideProject(projectDir, textOf(step.args.path));
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   switch (step.kind) {
     case 'remove':

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 /** What a traced process did to a path: absolute, as it was named; `real`: with links followed, where that is told. */
 export interface Access {
   /** `make` is a write of what was surely not there, `alter` of what surely was; `move` is the new place of `from`. */
-  readonly what: 'read' | 'list' | 'write' | 'make' | 'alter' | 'remove' | 'move';
+  readonly what: 'read' | 'list' | 'write' | 'make' | 'alter' | 'remove' | 'rmdir' | 'move';
   readonly path: string;
   readonly real: string | null;
   readonly from?: string;
@@ -15,7 +15,7 @@ export interface Access {
 /** System calls by which files are reached; those with `?` do not exist on every architecture. */
 const CALLS = [
   '?open,openat,?openat2,?creat,execve,?execveat,truncate,getdents64,?getdents,chdir,fchdir',
-  '?rename,?renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?fork,?vfork,clone,?clone3',
+  '?rename,?renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?rmdir,?fork,?vfork,clone,?clone3',
 ].join(',');
 
 /** The argv that runs a command under strace, its accesses written to `file`. Its status and signals are the command's own. */
@@ -93,7 +93,8 @@ function accessesOf({ name, args, words, folders, real }: Call, cwd: string): re
     return opened(args, name === 'creat').map((what) => ({ what, path: first, real }));
   if (name.startsWith('exec')) return [access('read')];
   if (name === 'truncate') return [access('alter')];
-  if (name.startsWith('unlink')) return args.includes('AT_REMOVEDIR') ? [] : [access('remove')];
+  if (name === 'rmdir' || args.includes('AT_REMOVEDIR')) return [access('rmdir')];
+  if (name.startsWith('unlink')) return [access('remove')];
   if (second === undefined) return [];
   if (name.startsWith('symlink')) return [access('make', resolve(words[1]?.folder ?? cwd, words[1]?.text ?? ''))];
   if (name.startsWith('link')) return [access('read'), access('make', second)];

@@ -12,7 +12,7 @@ import { HERE } from '../../model/step.ts';
 import { stepLine } from '../../report/line.ts';
 import { aboutRun } from '../about-run.ts';
 import { confirmed, type Said } from '../consent.ts';
-import type { Context } from '../context.ts';
+import { refuseMissingSecrets, refuseUnknownDevices, type Context } from '../context.ts';
 import { askOn, openPlaces, tellRehearsal } from '../on-device.ts';
 import { tellLeftovers } from '../perform.ts';
 import { printShown, say, type Manner } from '../reporting.ts';
@@ -45,6 +45,8 @@ export async function undo(context: Context, manner: Manner, { run: undoes, ...a
     const mine = nodes.filter(({ id }) => standing.some(({ node }) => node.id === id));
     const plan: Plan = { version, goals: [`undo ${undoes}`], nodes: mine, digest };
     if (tellLeftovers(runs, plan)) return STATUS.refused;
+    refuseUnknownDevices(context, plan);
+    refuseMissingSecrets(context, plan);
     if (asked.connected || !asked.dryRun) await refuseOnDevices(context, undoes, standing);
     const shown = shownUndo(standing);
     if (asked.dryRun) {
