@@ -1,13 +1,20 @@
 import { device, flagged, inspectDevice, packRelease, task } from '../lib/index.ts';
 import { PLATFORM, PYTHON, platformSystem } from './platform.ts';
-import { setupBackend, setupFrontend } from './setup.ts';
+import { NPM, setupBackend, setupFrontend } from './setup.ts';
 
 const frontend = `${PLATFORM}/frontend`;
 
 export const buildFrontend = task('build:frontend', {
   summary: 'Build the dashboard to static files.',
   needs: { setup: setupFrontend() },
-  inputs: [`${frontend}/src/**`, `${frontend}/public/**`, `${frontend}/*.{json,ts,js,html}`],
+  inputs: [
+    ...NPM,
+    // vite asks the folders above how TypeScript is meant.
+    'tsconfig{.base,}.json',
+    `${frontend}/src/**`,
+    `${frontend}/public/**`,
+    `${frontend}/*.{json,ts,js,html}`,
+  ],
   outputs: [`${frontend}/dist/**`],
   resources: { memoryMb: 300 },
   steps(p) {
@@ -34,6 +41,7 @@ export const buildWheels = task('build:wheels', {
     p.run(
       [
         PYTHON,
+        '-I',
         '-m',
         'pip',
         'download',

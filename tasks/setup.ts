@@ -11,10 +11,11 @@ export const setupBackend = task('setup:backend', {
   cache: false,
   timeoutMs: 600_000,
   steps(p) {
-    p.run(['python3', '-m', 'venv', '--clear', VENV], { effect: 'derives' });
+    p.run(['python3', '-I', '-m', 'venv', '--clear', VENV], { effect: 'derives' });
     p.run(
       [
         PYTHON,
+        '-I',
         '-m',
         'pip',
         'install',
@@ -32,9 +33,12 @@ export const setupBackend = task('setup:backend', {
   },
 });
 
+/** What npm reads before it does anything in the frontend: it looks for a workspace in the folders above, too. */
+export const NPM = ['package.json', `${PLATFORM}/frontend/package.json`, `${PLATFORM}/frontend/.npmrc`];
+
 export const setupFrontend = task('setup:frontend', {
   summary: "Install the frontend's packages.",
-  inputs: [`${PLATFORM}/frontend/package.json`, `${PLATFORM}/frontend/package-lock.json`],
+  inputs: [...NPM, `${PLATFORM}/frontend/package-lock.json`],
   // It stands for all of node_modules, which alone it would not bring back.
   outputs: [`${PLATFORM}/frontend/node_modules/.package-lock.json`],
   cache: false,

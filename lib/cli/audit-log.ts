@@ -54,7 +54,7 @@ function auditedRun(run: string, kept: KeptRun | undefined, operations: readonly
   if (kept === undefined)
     return { run, at: operations[0]?.at ?? '', who: clients.join(', ') || 'somebody', here: null, operations };
   const { record } = kept;
-  const { outcome, status } = summaryOf(kept);
+  const { outcome, status } = summaryOf(kept, []);
   return {
     run,
     at: record.at,

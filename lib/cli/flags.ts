@@ -76,8 +76,27 @@ export const VERBS: readonly VerbUsage[] = [
     flags: [...RUNS, ...PAGES],
   },
   { name: 'recover', args: [], summary: 'finish or undo a run whose runner died', flags: RUNS },
+  {
+    name: 'trace-inputs',
+    args: ['task'],
+    summary: 'run a task under strace: what it reads and writes and does not declare',
+    flags: ['json', 'yes', 'confirm'],
+    own: [{ name: 'check', summary: 'print nothing where all is declared; otherwise end with 1' }],
+  },
+  {
+    name: 'undo',
+    args: ['run'],
+    summary: "put a finished run's changes back; -n shows them",
+    flags: ['json', 'yes', 'confirm', 'dry-run', 'connected'],
+  },
   { name: 'history', args: [], summary: 'past runs, newest first', flags: ['json'] },
-  { name: 'show', args: ['run'], summary: 'what one run did, step by step', flags: ['json', ...PAGES] },
+  {
+    name: 'show',
+    args: ['run'],
+    summary: 'what one run did, step by step; --logs: what it printed',
+    flags: ['json', ...PAGES],
+    own: [{ name: 'logs', summary: 'what each step printed, whole' }],
+  },
   {
     name: 'status',
     args: [],

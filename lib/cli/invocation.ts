@@ -20,7 +20,9 @@ export type Mode =
 /** What is asked about runs and devices rather than done through a task. */
 export type Verb =
   | { readonly verb: 'apply'; readonly plan: string }
-  | { readonly verb: 'show'; readonly run: string }
+  | { readonly verb: 'show'; readonly run: string; readonly logs: boolean }
+  | { readonly verb: 'trace-inputs'; readonly task: string; readonly check: boolean }
+  | ({ readonly verb: 'undo'; readonly run: string } & Paper)
   | { readonly verb: 'completion'; readonly shell: Completion }
   | { readonly verb: 'uninstall'; readonly device: string; readonly withData: boolean }
   | { readonly verb: 'rehearsal'; readonly action: 'stop' }
@@ -29,6 +31,12 @@ export type Verb =
   | ({ readonly verb: 'logs'; readonly service: string; readonly follow: boolean; readonly lines: number } & OnDevice)
   | ({ readonly verb: 'exec'; readonly command: readonly string[]; readonly service: string | null } & OnDevice)
   | ({ readonly verb: 'shell'; readonly service: string | null } & OnDevice);
+
+/** Only shown; `connected`: and devices are asked. */
+interface Paper {
+  readonly dryRun: boolean;
+  readonly connected: boolean;
+}
 
 /** `--device`; `null`: all of them, or the one in force. */
 interface OnDevice {

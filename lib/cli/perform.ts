@@ -12,6 +12,7 @@ import type { Plan, Planned } from '../model/plan.ts';
 import type { LivePerformer } from '../model/ports.ts';
 import { itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
+import type { Around, Reporter } from '../report/reporter.ts';
 import { aboutRun } from './about-run.ts';
 import { tellPlaces } from './afterwards.ts';
 import { aroundRun } from './around.ts';
@@ -58,6 +59,12 @@ export interface PerformOptions {
   readonly pages?: Pages;
   /** Stands between the engine and the performers: the facts of an approval are compared there. */
   readonly through?: (live: LivePerformer) => LivePerformer;
+  /** Instead of the one that fits the manner. */
+  readonly reporter?: (around: Around) => Reporter;
+  /** Of an undo: the run that it puts back. */
+  readonly undoes?: string;
+  /** The names that may be confirmed, where nobody is to be asked for them. */
+  readonly consent?: ReadonlySet<string>;
 }
 
 type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> };
@@ -133,24 +140,29 @@ function pastSuperseded(live: LivePerformer): LivePerformer {
 }
 
 /** Everything that lives as long as a run, opened before it and closed after it, whatever happens. */
-async function live(
+export async function live(
   context: Context,
   { plan, opaque, paramSecrets }: Prepared,
   options: PerformOptions & { readonly run: string },
-  walk: (common: Omit<RunOptions, 'freshness'>, emit: (event: RunEvent) => void) => Promise<number>,
+  walk: (common: Omit<RunOptions, 'freshness'>, emit: RunOptions['emit']) => Promise<number>,
 ): Promise<number> {
-  const { run, manner, force, keepGoing, shuffle } = options;
+  const { run, manner, force, keepGoing, shuffle, undoes } = options;
   keepHeapSmall();
-  const consent = await consented(plan, options.said);
+  const consent = options.consent ?? (await consented(plan, options.said));
   const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);
   const durations = openDurations(context.slipwayDir);
   const around = aroundRun(context, run, options.rest ?? [], durations.lastMs);
-  const reporter = await openReporter(manner, plan, around, {
-    projectDir: context.projectDir,
-    explain: options.explain ?? false,
+  const asked = { projectDir: context.projectDir, explain: options.explain ?? false };
+  const reporter = options.reporter?.(around) ?? (await openReporter(manner, plan, around, asked));
+  const places = createPlaces({
+    ...context,
+    run,
+    ...(undoes !== undefined && { undoes }),
+    opaque,
+    paramSecrets,
+    consent,
   });
-  const places = createPlaces({ ...context, run, opaque, paramSecrets, consent });
   const signals = cancelOnSignals();
   const emit = (event: RunEvent): void => {
     journal.write(event);
@@ -194,16 +206,18 @@ async function live(
 }
 
 /** Says which earlier runs were cut off; true when this plan would build on what they left half done. */
-function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {
+export function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {
   const mine = changedPlaces(plan);
   let clash = false;
   for (const { kept, past } of leftovers(runs)) {
     const { run, goals, plan: theirs } = kept.record;
     const shared = [...changedPlaces(theirs)].filter((place) => mine.has(place));
     const state =
-      past.open.length > 0
-        ? `${String(past.open.length)} changes neither confirmed nor put back`
-        : 'confirmed, but not finished';
+      kept.record.undoes !== undefined
+        ? 'something is not put back yet'
+        : past.open.length > 0
+          ? `${String(past.open.length)} changes neither confirmed nor put back`
+          : 'confirmed, but not finished';
     say(`run ${run} (${goals.join(', ')}) was cut off: ${state}; "recover" puts that right`);
     clash ||= shared.length > 0;
   }

@@ -20,6 +20,8 @@ import type { Folders, Project } from './project.ts';
 export interface PlacesOptions extends Folders {
   readonly project: Project;
   readonly run: string;
+  /** Of an undo: the run that it puts back, in whose name devices kept what they are asked for. */
+  readonly undoes?: string;
   readonly sources: Sources;
   readonly opaque: ReadonlyMap<StepId, OpaqueBody>;
   /** Values of secret params by `TASK.PARAM`. */
@@ -160,7 +162,7 @@ interface Device extends Side {
 }
 
 async function openDevice(name: string, options: PlacesOptions): Promise<Device> {
-  const { sources, slipwayDir, project, run, projectDir } = options;
+  const { sources, slipwayDir, project, run, undoes = run, projectDir } = options;
   const lookup = lookupFor(sources, name);
   const secrets = secretsFor(project.system?.secrets ?? [], lookup, slipwayDir);
   if (!secrets.ok) throw new StepFailed(secrets.failure);
@@ -169,7 +171,7 @@ async function openDevice(name: string, options: PlacesOptions): Promise<Device>
   const password = name === REHEARSAL ? null : sudoPassword(name, lookup);
   const performer = createDevicePerformer({
     device: reached.target,
-    run,
+    run: undoes,
     secrets: secrets.values,
     projectDir,
     environment: sources.environment,

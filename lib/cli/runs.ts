@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
@@ -12,6 +12,7 @@ import {
   writeFileAtomic,
   type Lines,
 } from '../host/store.ts';
+import { removeTree } from '../host/tree.ts';
 import { currentUser } from '../host/user.ts';
 import type { RunEvent } from '../model/event.ts';
 import { UsageError } from '../model/failure.ts';
@@ -23,6 +24,8 @@ import type { AboutRun } from './about-run.ts';
 const KEPT_RUNS = 50;
 /** Most bytes of the line with which a journal ends. */
 const MAX_LAST_LINE_BYTES = 4096;
+/** Runs whose prior states are kept, so that they can be undone; devices keep as many. */
+const KEPT_SAVES = 20;
 
 /** What is saved of a run before its first step. */
 export interface RunRecord {
@@ -34,6 +37,8 @@ export interface RunRecord {
   readonly goals: readonly string[];
   readonly plan: Plan;
   readonly about?: AboutRun;
+  /** Of an undo: the run that it puts back. Its plan is that run's, without the tasks that it leaves alone. */
+  readonly undoes?: string;
 }
 
 /** A run as its folder tells it. */
@@ -69,7 +74,7 @@ export function leavesTraces({ nodes }: Plan): boolean {
 }
 
 /** Begins a run's folder: the plan first, so that what died can be recovered. */
-export function beginRun(slipwayDir: string, run: string, plan: Plan, about: AboutRun): void {
+export function beginRun(slipwayDir: string, run: string, plan: Plan, about: AboutRun, undoes?: string): void {
   makePrivateFolder(folderOf(slipwayDir, run));
   // Spelt out, so that the lazily made digest is in it.
   const saved: Plan = { version: plan.version, goals: plan.goals, nodes: plan.nodes, digest: plan.digest };
@@ -81,6 +86,7 @@ export function beginRun(slipwayDir: string, run: string, plan: Plan, about: Abo
     goals: plan.goals,
     plan: saved,
     about,
+    ...(undoes === undefined ? {} : { undoes }),
   };
   const path = join(folderOf(slipwayDir, run), 'plan.json');
   writeFileAtomic(path, `${JSON.stringify(record)}\n`, 0o600, leavesTraces(plan));
@@ -184,24 +190,50 @@ function parseLine(line: string): readonly JournalLine[] {
   }
 }
 
-/** Runs whose runner is gone and that left changes open, newest first, with what is to be done. */
+/** Runs whose runner is gone and that left changes open, or an undo half done, newest first, with what is to be done. */
 export function leftovers(runs: readonly KeptRun[]): readonly { readonly kept: KeptRun; readonly past: Leftover }[] {
   return runs.flatMap((kept) => {
     if (kept.isOver) return [];
     const past = readJournal(kept.lines);
-    const unfinished = !past.finishedRun && (past.open.length > 0 || past.unfinishedAfterSettling);
+    const toDo = past.open.length > 0 || past.unfinishedAfterSettling || kept.record.undoes !== undefined;
+    const unfinished = !past.finishedRun && toDo;
     return unfinished && lifeOf(kept.record.owner) === 'dead' ? [{ kept, past }] : [];
   });
 }
 
-/** Removes the folders of old finished runs. */
-export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): void {
-  for (const { record, lines } of runs.slice(KEPT_RUNS)) {
-    if (!lines.some((line) => line.type === 'run-finished' && line.outcome !== 'not-put-back')) continue;
-    rmSync(folderOf(slipwayDir, record.run), { recursive: true, force: true });
-    rmSync(join(slipwayDir, 'saved', record.run), { recursive: true, force: true });
+/** Bytes of output that are kept of all runs together; the oldest go first. */
+const KEPT_LOG_BYTES = 2 ** 30;
+
+/** Removes what older runs printed, and the prior states of all but the latest runs that saved any: these cannot be undone. */
+function forgetParts(slipwayDir: string, finished: readonly KeptRun[]): void {
+  let bytes = 0;
+  let saves = 0;
+  for (const { id } of finished) {
+    const [folder, saved] = [folderOf(slipwayDir, id), join(slipwayDir, 'saved', id)];
+    const logs = readdirSync(folder).filter((name) => name.endsWith('.log'));
+    for (const name of logs) bytes += statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0;
+    if (bytes > KEPT_LOG_BYTES) for (const name of logs) rmSync(join(folder, name), { force: true });
+    if (existsSync(saved) && ++saves > KEPT_SAVES) removeTree(saved);
   }
 }
+
+/** Removes the folders of old finished runs, but for those that an unfinished undo still needs. */
+export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): void {
+  const needed = new Set(leftovers(runs).map(({ kept }) => kept.record.undoes));
+  const isOver = (kept: KeptRun): boolean => kept.isOver && !needed.has(kept.id);
+  for (const { id } of runs.slice(KEPT_RUNS).filter(isOver)) {
+    rmSync(folderOf(slipwayDir, id), { recursive: true, force: true });
+    removeTree(join(slipwayDir, 'saved', id));
+  }
+  forgetParts(slipwayDir, runs.slice(0, KEPT_RUNS).filter(isOver));
+}
+
+/** The run that put this one back whole, or `undefined`. */
+export const undoneBy = (runs: readonly KeptRun[], run: string): KeptRun | undefined =>
+  runs.find(
+    ({ record, lines }) =>
+      record.undoes === run && lines.some((line) => line.type === 'run-finished' && line.outcome === 'done'),
+  );
 
 /** A run by its id; a usage error when there is none. */
 export function findRun(runs: readonly KeptRun[], run: string): KeptRun {

@@ -28,7 +28,13 @@ export function parseVerb(usage: VerbUsage, tokens: Tokens): Verb {
     case 'apply':
       return { verb: 'apply', plan: argument ?? '' };
     case 'show':
-      return { verb: 'show', run: argument ?? '' };
+      return { verb: 'show', run: argument ?? '', logs: tokens.flags.has('logs') };
+    case 'trace-inputs':
+      return { verb: 'trace-inputs', task: argument ?? '', check: tokens.flags.has('check') };
+    case 'undo': {
+      const connected = tokens.flags.has('connected');
+      return { verb: 'undo', run: argument ?? '', dryRun: connected || tokens.flags.has('dry-run'), connected };
+    }
     case 'completion':
       return { verb: 'completion', shell: shell(argument ?? '') };
     case 'uninstall':

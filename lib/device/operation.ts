@@ -55,7 +55,7 @@ export function operationOf(step: Step, around: Around): Mapped {
 }
 
 /** A repeated step may touch several paths: what it found at each is saved on its own. */
-function saveId(step: string, path: Json): string {
+export function saveId(step: string, path: Json): string {
   return `${step}@${createHash('sha256').update(textOf(path)).digest('hex').slice(0, 12)}`;
 }
 

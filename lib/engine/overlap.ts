@@ -25,7 +25,7 @@ export function refuseOverlaps(nodes: readonly PlanNode[]): void {
 }
 
 /** The folders before the first wildcard. */
-function fixedPart(glob: string): readonly string[] {
+export function fixedPart(glob: string): readonly string[] {
   const parts = glob.split('/').filter((part) => part !== '' && part !== '.');
   const wild = parts.findIndex((part) => /[*?{[(]/.test(part));
   return wild === -1 ? parts : parts.slice(0, wild);

@@ -25,6 +25,21 @@ const DONE: Walked = { ok: true };
 /** Effects after which a device still is what it was. */
 const HARMLESS: ReadonlySet<Effect> = new Set(['reads', 'derives', 'tells'] as const);
 
+/** The top of a task. */
+function topOf(undos: Undo[], cancel: Cancel): At {
+  return {
+    certainty: 'certain',
+    change: null,
+    parent: null,
+    iteration: '',
+    cancel,
+    undoing: false,
+    undos: [undos],
+    armed: false,
+    leaseMs: null,
+  };
+}
+
 /**
  * Walks the steps of one task. The same walk serves every mode: what a performer does not know is explored on both
  * sides when it `explores`, and is a defect otherwise.
@@ -55,21 +70,21 @@ export class Walker {
     const undos: Undo[] = [];
     const cancel = new CancelSource(asked);
     this.#letGo = () => cancel.release();
-    const at: At = {
-      certainty: 'certain',
-      change: null,
-      parent: null,
-      iteration: '',
-      cancel,
-      undoing: false,
-      undos: [undos],
-      armed: false,
-      leaseMs: null,
-    };
-    const walked = await this.#block(body, facts, at);
+    const walked = await this.#block(body, facts, topOf(undos, cancel));
     cancel.release();
     if (!walked.ok && !this.stranded) await this.#unwind(undos, walked.failure);
     return walked;
+  }
+
+  /** Walks a body that was done before, and hands over what would put it back, the latest last; it puts back nothing. */
+  async retrace(body: Block, facts: Facts): Promise<Walked & { readonly undos: Undo[] }> {
+    const undos: Undo[] = [];
+    return { ...(await this.#block(body, facts, topOf(undos, NEVER))), undos };
+  }
+
+  /** Puts back what another walk handed over. False: it halted, and something was not put back. */
+  putBack(undos: Undo[], because: Failure): Promise<boolean> {
+    return this.#unwind(undos, because);
   }
 
   async #block(block: Block, facts: Facts, at: At): Promise<Walked> {

@@ -27,6 +27,12 @@ const NPM = [
   /^_?auth(token)?$/,
 ];
 
+/** Of the base list what a result may depend on: the others say where this machine has things, and stay outside of keys. */
+const TELLING = /^(USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|CI)$/;
+
+/** Whether a variable reaches every command, though what it says may decide the result. */
+export const isTelling = (name: string): boolean => TELLING.test(name);
+
 /** A lookup of the value of a declared name: environment, `.env` files and the like. */
 export type LookupEnv = (name: string) => string | undefined;
 

@@ -79,6 +79,12 @@ export async function pack(args: PackArgs, projectDir: string, cancel: Cancel): 
 }
 
 /** Each source with its place in the release; a source that holds the result would pack itself. */
+/** The files in the project that a pack reads, absolute. */
+export const filesToPack = (args: PackArgs, projectDir: string): readonly string[] =>
+  collect(sourcesOf(args, projectDir, insideProject(projectDir, args.into))).flatMap((one) =>
+    one.kind === 'file' ? [one.from] : one.kind === 'link' ? [join(projectDir, one.shown)] : [],
+  );
+
 function sourcesOf(
   args: PackArgs,
   projectDir: string,

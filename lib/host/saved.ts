@@ -65,6 +65,12 @@ export function putBack(place: Place): void {
   }
 }
 
+/** Whether what was kept is still there, as it was when it was kept. */
+export function isKept(place: Place): boolean {
+  const found = readFound(place);
+  return found !== null && (found.state === 'nothing' || found.state === 'link' || exists(contentPath(place)));
+}
+
 /** Makes something beside a path, then renames it there; a folder in the way is taken away first. */
 export function replace(path: string, make: (beside: string) => void): void {
   fs.mkdirSync(dirname(path), { recursive: true });

@@ -73,6 +73,8 @@ export type Failure =
   | { readonly reason: 'output-missing'; readonly task: string; readonly path: string }
   /** An output glob of the task matches one of its inputs. */
   | { readonly reason: 'output-is-input'; readonly task: string; readonly path: string }
+  /** Somebody asked for it: this run puts back what another one had done. */
+  | { readonly reason: 'undone'; readonly by: string }
   /** An earlier life of the run ended here without a word. */
   | { readonly reason: 'cut-off' }
   | { readonly reason: 'broken'; readonly message: string };

@@ -1,7 +1,17 @@
 import type { Json } from './json.ts';
 import { plain, type Ref, type Refs, type StepId, type Value } from './ref.ts';
 import { s, type Infer, type ObjectSchema, type Schema } from './schema.ts';
-import type { Effect, Output, Place, Retries, Scope, StepArgs, StepKind, Touch } from './step.ts';
+import {
+  LATER_PATH,
+  type Effect,
+  type Output,
+  type Place,
+  type Retries,
+  type Scope,
+  type StepArgs,
+  type StepKind,
+  type Touch,
+} from './step.ts';
 
 /** What a step hands back: a ref for each field of an object, otherwise one ref. */
 export type Yielded<S> = [S] extends [ObjectSchema<infer T>] ? Refs<T> : Ref<Infer<S>>;
@@ -162,7 +172,7 @@ export abstract class Site {
     if (effect !== undefined || this.recorder.inChange) return void record(this.recorder);
     let saved: StepId = '';
     this.recorder.change({
-      touches: [{ place: this.place, path: typeof path === 'string' ? path : '‹later›' }],
+      touches: [{ place: this.place, path: typeof path === 'string' ? path : LATER_PATH }],
       do: (r) => void (saved = record(r)),
       undo: (r) => void r.step('restore', this.place, 'changes', { path: plain(path), saved }, s.null, {}),
     });

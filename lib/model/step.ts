@@ -115,6 +115,9 @@ export type Touch =
   | { readonly place: Place; readonly service: string }
   | { readonly place: Place; readonly data: string };
 
+/** A path that only a ref will tell. */
+export const LATER_PATH = '‹later›';
+
 /** A resource that is held while a body runs. */
 export type Scope =
   | { readonly kind: 'lock'; readonly place: Place; readonly name: string }

@@ -168,6 +168,7 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `${path} is an input of ${task}, and an output glob of it matches it, too`,
     next: `leave it out of one of them: a glob that begins with ! leaves out ("!${path}")`,
   }),
+  undone: ({ by }) => ({ message: `run ${by} puts it back`, next: `see what it did: show ${by}` }),
   'cut-off': () => ({ message: 'the runner died here, without a word', next: 'see what is left to do: recover' }),
   broken: ({ message }) => ({
     message: `a defect: ${message}`,

@@ -29,7 +29,10 @@ test('a run that a later one superseded changes nothing any more, but looks', as
   expect(await again.ok('read', { path: 'a' })).toEqual({ content: 'second' });
   await again.ok('lock', { name: 'deploy', client: 'x' });
   expect((await again.ok('release.status')).running).toEqual([]);
-  await device.session({ run: 'second' }).ok('restore', { path: 'a', saved: '1' });
+  expect(await again.ok('run.undoable', { saved: ['1', 'never'] })).toEqual({ missing: ['never'], later: 'second' });
+  const second = device.session({ run: 'second' });
+  expect(await second.ok('run.undoable', { saved: ['1'] })).toEqual({ missing: [], later: null });
+  await second.ok('restore', { path: 'a', saved: '1' });
   expect(device.read('a')).toBe('first');
 });
 

@@ -76,7 +76,7 @@ test.each<[string, object]>([
   ['completion zsh', { ...VERB, verb: 'completion', shell: 'zsh' }],
   ['show x --report r.html', { ...VERB, verb: 'show', run: 'x', pages: { report: 'r.html', profile: null } }],
   ['apply 0012', { ...VERB, verb: 'apply', plan: '0012' }],
-  ['show 0x10 --json', { ...VERB, verb: 'show', run: '0x10', output: 'json' }],
+  ['show 0x10 --json', { ...VERB, verb: 'show', run: '0x10', logs: false, output: 'json' }],
   ['recover --yes', { ...VERB, verb: 'recover', yes: true }],
   ['rehearsal stop', { ...VERB, verb: 'rehearsal', action: 'stop' }],
   ...['history', 'config'].map((verb): [string, object] => [verb, { ...VERB, verb }]),
@@ -99,7 +99,7 @@ const BEHIND =
 test.each<[string, string, string]>([
   ['deplyo', 'no task or verb is called deplyo', 'did you mean deploy?'],
   ['stats', 'no task or verb is called stats', 'did you mean status?'],
-  ['undo 1', 'no task or verb is called undo', '--list shows the tasks, --help the verbs'],
+  ['undo', 'undo needs a run', 'type undo RUN'],
   ['deploy --too x', 'deploy has no param or flag --too', 'did you mean --to?'],
   ['deploy --dry-rum', 'deploy has no param or flag --dry-rum', 'did you mean --dry-run?'],
   ['deploy --only x', 'deploy has no param or flag --only', '--only is a param of test: name that task, too'],

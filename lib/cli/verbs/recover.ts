@@ -1,9 +1,9 @@
-import { itemsIn } from '../../model/step.ts';
-import type { Plan, Planned } from '../../model/plan.ts';
+import type { Planned } from '../../model/plan.ts';
 import { reapLeftovers } from '../../host/ledger.ts';
 import type { Context } from '../context.ts';
 import { STATUS } from '../../model/exit-status.ts';
 import { resume } from '../perform.ts';
+import { goOnUndoing, hasOpaque } from '../undoing.ts';
 import { say, type Manner } from '../reporting.ts';
 import { leftovers, readRuns } from '../runs.ts';
 
@@ -18,6 +18,11 @@ export async function recover(context: Context, manner: Manner): Promise<number>
   }
   for (const { kept, past } of left) {
     const { run, goals, plan } = kept.record;
+    if (kept.record.undoes !== undefined) {
+      const status = await goOnUndoing(context, kept, manner);
+      if (status !== STATUS.done) return status;
+      continue;
+    }
     if (hasOpaque(plan)) {
       say(
         `run ${run} has steps that are functions, which its saved plan cannot hold: put it back by hand; "show ${run}" tells what it did`,
@@ -30,15 +35,4 @@ export async function recover(context: Context, manner: Manner): Promise<number>
     if (status !== STATUS.done) return status;
   }
   return STATUS.done;
-}
-
-/** Functions of opaque steps are not in a saved plan; only those inside changes would be needed. */
-function hasOpaque(plan: Plan): boolean {
-  return plan.nodes.some(({ body }) =>
-    [...itemsIn(body)].some(
-      (item) =>
-        item.type === 'change' &&
-        [...itemsIn(item.undo)].some((inner) => inner.type === 'step' && inner.kind === 'opaque'),
-    ),
-  );
 }

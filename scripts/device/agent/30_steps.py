@@ -115,6 +115,18 @@ def restore(session, args):
         write_durably(path, file.read(), what['mode'], what['owner'])
 
 
+def run_undoable(session, args):
+    """What stands against an undo of this session's run: named prior states that are gone, a later run that built on it."""
+    saved = args.get('saved') or []
+    found = read_json(os.path.join(session.root.at('state'), 'runs.json')) or {}
+    begun = (found.get('runs') or {}).get(session.run)
+    later = begun is not None and begun < found.get('turn', 0)
+    return {
+        'missing': [step for step in saved if not os.path.exists(os.path.join(save_folder(session, step), 'what.json'))],
+        'later': found.get('last') if later else None,
+    }
+
+
 def restore_tree(path, kept):
     """A tree comes back by the rename that took it away; no kept tree means that it never went."""
     if not os.path.lexists(kept):

@@ -69,6 +69,7 @@ OPERATIONS = {
     'remove': claims(remove),
     'restore': changes(restore),
     'read': reads(read),
+    'run.undoable': reads(run_undoable),
     'run': changes(run, told_run),
     'upload.begin': rides_along(upload_begin),
     'upload.put': rides_along(upload_put, told_put),

@@ -1,0 +1,158 @@
+import { settleRefs } from '../engine/facts.ts';
+import { readJournal, type Leftover } from '../engine/journal.ts';
+import { sharedTouch, standingChanges, touchedBy, touchOf, touchWords } from '../engine/touched.ts';
+import { changesOf, retrace, undoSteps, type Standing } from '../engine/undo.ts';
+import { clock } from '../host/clock.ts';
+import { lifeOf } from '../host/identity.ts';
+import { insideProject } from '../host/inside.ts';
+import { isAsLeft } from '../host/left.ts';
+import { isKept, savedPlace } from '../host/saved.ts';
+import { known } from '../model/fact.ts';
+import { StepFailed } from '../model/failure.ts';
+import { textOf, type Json } from '../model/json.ts';
+import type { Plan } from '../model/plan.ts';
+import { HERE, itemsIn, type Step, type Touch } from '../model/step.ts';
+import type { Context } from './context.ts';
+import { leftovers, undoneBy, type KeptRun } from './runs.ts';
+import { hasOpaque } from './undoing.ts';
+
+/** What an undo of a run would do. */
+export interface Undoable {
+  readonly standing: readonly Standing[];
+  /** Changes that are not put back once they are done, as their task declares. */
+  readonly staying: readonly Touch[];
+}
+
+const refuse = (message: string): never => {
+  throw new StepFailed({ reason: 'refused', message });
+};
+
+/** What putting this run back comes to; refused (status 3), with why and what to do, where it would not be sound. */
+export async function undoable(context: Context, runs: readonly KeptRun[], kept: KeptRun): Promise<Undoable> {
+  const { run, plan } = kept.record;
+  refuseState(runs, kept);
+  const past = readJournal(kept.lines);
+  refuseSettled(context, kept, past);
+  const cannot = irreversible(kept);
+  if (cannot !== null) refuse(`run ${run} did what cannot be undone: ${cannot}`);
+  if (hasOpaque(plan))
+    refuse(
+      `run ${run} is put back by functions, which its kept plan cannot hold: put it back by hand; "show ${run}" tells what it did`,
+    );
+  const retraced = await retrace(plan, past, { run, clock });
+  if (!retraced.ok) return refuse(`the journal of run ${run} does not tell all that it did: put it back by hand`);
+  const standing = retraced.standing.filter(({ undos }) => changesOf(undos).length > 0);
+  await refuseLater(runs, kept, standing);
+  refuseAltered(context, run, standing);
+  return { standing, staying: stayingOf(plan, kept, standing) };
+}
+
+/** Only what is over, was not put back, and is no undo itself can be undone. */
+function refuseState(runs: readonly KeptRun[], kept: KeptRun): void {
+  const { run, plan, undoes, goals, owner } = kept.record;
+  if (undoes !== undefined)
+    refuse(`run ${run} is itself an undo of run ${undoes}: what it put back is made again by running its tasks`);
+  if (plan.nodes.length === 0)
+    refuse(`run ${run} (${goals.join(', ')}) followed no plan, so nothing is known that would put it back`);
+  const before = undoneBy(runs, run);
+  if (before !== undefined) refuse(`run ${run} was put back already, by run ${before.record.run}`);
+  const left = leftovers(runs).map(({ kept: one }) => one.record);
+  const half = left.find((one) => one.undoes === run);
+  if (half !== undefined) refuse(`run ${half.run} began to put it back and is not finished: "recover" goes on with it`);
+  if (left.some((one) => one.run === run)) refuse(`run ${run} is not finished: "recover" puts that right`);
+  const ended = kept.lines.some(({ type }) => type === 'run-finished');
+  if (!ended && lifeOf(owner) !== 'dead') refuse(`run ${run} is still under way`);
+}
+
+/** What has settled is not taken back like a failure: services and data have gone on since. */
+function refuseSettled(context: Context, { record }: KeptRun, past: Leftover): void {
+  const node = record.plan.nodes.find(({ id }) => past.settled.has(id));
+  if (node === undefined) return;
+  const lookup = { fact: (id: string) => known(past.facts.get(id) ?? null) };
+  for (const item of itemsIn(node.body)) {
+    if (item.type !== 'within' || item.scope.kind !== 'deadMan') continue;
+    const { place } = item.scope;
+    const [now, before] = [settleRefs(item.scope.release, lookup), settleRefs(item.scope.from, lookup)];
+    refuse(
+      `run ${record.run} confirmed release ${textOf(now)} on ${place}, and its services and data have gone on since; ${wayBack(context, place, before)}`,
+    );
+  }
+  refuse(`${node.id} has settled: from there on its changes stay, as it declares`);
+}
+
+function wayBack({ project }: Context, place: string, before: Json): string {
+  if (before === null) return 'there was none before that it could go back to';
+  const task = project.tasks.some(({ taskName }) => taskName === 'rollback');
+  const command = task ? `"rollback --to ${place} --release ${textOf(before)}"` : 'a task with rollbackRelease';
+  return `${command} goes back to the one before, judged before it counts; the data stays`;
+}
+
+function irreversible({ lines }: KeptRun): string | null {
+  const asked = new Set(
+    lines.flatMap((line) => (line.type === 'step-failed' && line.failure.reason === 'not-confirmed' ? [line.id] : [])),
+  );
+  const found = lines.find(
+    (line) => line.type === 'step-started' && line.effect === 'irreversible' && !asked.has(line.id),
+  );
+  return found?.type === 'step-started' ? found.line : null;
+}
+
+/** A later run may have built on this one: what it touched, too, is not put back under it. */
+async function refuseLater(runs: readonly KeptRun[], kept: KeptRun, standing: readonly Standing[]): Promise<void> {
+  const mine = standing.flatMap((one) => [
+    ...changesOf(one.undos).flatMap(({ change }) => change.touches),
+    ...[...one.made, ...undoSteps(one).map(({ step }) => step)].flatMap(touchOf),
+  ]);
+  for (const { record, lines } of runs.slice(0, runs.indexOf(kept))) {
+    if (record.undoes !== undefined || undoneBy(runs, record.run) !== undefined) continue;
+    const past = readJournal(lines);
+    const retraced = await retrace(record.plan, past, { run: record.run, clock });
+    const made = retraced.ok ? retraced.standing.flatMap((one) => one.made) : null;
+    const shared = sharedTouch(mine, touchedBy(record.plan, lines, made));
+    if (shared !== null)
+      refuse(
+        `run ${record.run} (${record.goals.join(', ')}) touched ${touchWords(shared)} after run ${kept.record.run} did; undo that one first, if it should go, too`,
+      );
+  }
+}
+
+/** Files `here`: their prior states must be there, and nobody may have altered since what would be replaced. */
+function refuseAltered({ projectDir, slipwayDir }: Context, run: string, standing: readonly Standing[]): void {
+  const made = standing.flatMap((one) => one.made).filter(({ place }) => place === HERE);
+  for (const step of restores(standing, HERE)) {
+    const path = textOf(step.args.path);
+    if (
+      made.some(({ id }) => id === step.args.saved) &&
+      !isKept(savedPlace(slipwayDir, run, step.args.saved, insideProject(projectDir, path)))
+    )
+      refuse(`what ${path} was before run ${run} is no longer kept: put it back by hand`);
+  }
+  // Of several steps at one path the last tells how it was left.
+  const last = new Map(made.map((step) => ['path' in step.args ? textOf(step.args.path) : step.id, step]));
+  for (const [path, step] of last)
+    if (!isAsLeft(step, projectDir))
+      refuse(
+        `${path} is not as run ${run} left it: somebody changed it since, and that would be lost; move it away first`,
+      );
+}
+
+/** The steps that put back what another one saved at a place. */
+export function restores(standing: readonly Standing[], place: string): readonly Extract<Step, { kind: 'restore' }>[] {
+  const made = new Set(standing.flatMap((one) => one.made.map(({ id }) => id)));
+  return standing.flatMap((one) =>
+    undoSteps(one).flatMap(({ step }) =>
+      step.kind === 'restore' && step.place === place && made.has(step.args.saved) ? [step] : [],
+    ),
+  );
+}
+
+function stayingOf(plan: Plan, { lines }: KeptRun, standing: readonly Standing[]): readonly Touch[] {
+  const begun = standingChanges(lines);
+  return plan.nodes
+    .filter(({ id }) => standing.some(({ node }) => node.id === id))
+    .flatMap(({ body }) =>
+      [...itemsIn(body)].flatMap((item) =>
+        item.type === 'change' && item.undone === 'unless-done' && begun.has(item.id) ? item.touches : [],
+      ),
+    );
+}

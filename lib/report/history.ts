@@ -1,0 +1,84 @@
+import { quoteWord } from './quote.ts';
+import { neutral } from './neutral.ts';
+import { paintWith } from './colors.ts';
+import { duration } from './outcome.ts';
+
+/** A run in one line of the history. */
+export interface Summary {
+  readonly run: string;
+  /** ISO time at which it began. */
+  readonly at: string;
+  readonly goals: readonly string[];
+  readonly outcome: string;
+  readonly status: number | null;
+  readonly durationMs: number | null;
+  readonly who: string;
+  /** What was typed, secrets masked; `null`: not known. */
+  readonly commandLine: string | null;
+  /** `user@host`. */
+  readonly client: string | null;
+  readonly commit: string | null;
+  readonly targets: readonly string[];
+  /** Of an undo: the run that it puts back. */
+  readonly undoes: string | null;
+  /** The run that put this one back whole. */
+  readonly undoneBy: string | null;
+}
+
+/** Digits of a commit that are shown. */
+const COMMIT_DIGITS = 7;
+
+/** Runs as rows, the newest first; `columns`: what the terminal has, where it is one. */
+export function historyLines(
+  runs: readonly Summary[],
+  { color, columns }: { readonly color: boolean; readonly columns: number | null },
+): readonly string[] {
+  const paint = paintWith(color);
+  const rows = runs.map((one) => [
+    one.run,
+    `${one.outcome}${(one.status ?? 0) === 0 ? '' : ` ${String(one.status)}`}`,
+    one.durationMs === null ? '-' : duration(one.durationMs),
+    one.who === '' ? '-' : one.who,
+    one.commit?.slice(0, COMMIT_DIGITS) ?? '-',
+    `${one.goals.join(', ')}${one.undoneBy === null ? '' : ' (put back)'}`,
+  ]);
+  const head = ['RUN (UTC)', 'OUTCOME', 'TIME', 'WHO', 'COMMIT', 'WHAT'];
+  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
+  const line = (cells: readonly string[]): string => {
+    const text = neutral(
+      cells.map((cell, at) => (at === cells.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join('  '),
+      false,
+    );
+    return columns !== null && text.length > columns ? `${text.slice(0, columns - 1)}…` : text;
+  };
+  return [
+    paint('dim', line(head)),
+    ...rows.map((row, at) => {
+      const outcome = runs[at]?.outcome;
+      return outcome === 'done' ? line(row) : paint(outcome === 'running' ? 'cyan' : 'red', line(row));
+    }),
+  ];
+}
+
+/** What stands above the steps of a run. */
+export function summaryLines(one: Summary, logs: string): readonly string[] {
+  const { outcome, status, durationMs, undoes, undoneBy, targets } = one;
+  const about: readonly (readonly [string, string | null])[] = [
+    ['typed', one.commandLine],
+    ['by', one.client ?? (one.who === '' ? null : one.who)],
+    ['begun', `${one.at.slice(0, 19).replace('T', ' ')} UTC`],
+    ['commit', one.commit],
+    ['on', targets.length === 0 ? null : targets.join(', ')],
+    ['puts back', undoes === null ? null : `run ${undoes}`],
+    ['put back by', undoneBy === null ? null : `run ${undoneBy}`],
+    ['output', quoteWord(logs)],
+  ];
+  const ended = [
+    status === null ? '' : ` (status ${String(status)})`,
+    durationMs === null ? '' : ` after ${duration(durationMs)}`,
+  ];
+  return [
+    `run ${one.run}: ${outcome}${ended.join('')}`,
+    ...about.flatMap(([name, text]) => (text === null ? [] : [neutral(`  ${name.padEnd(11)}  ${text}`, false)])),
+  ];
+}

@@ -1,0 +1,253 @@
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { dying } from './crash.ts';
+import type { Ended } from './command.ts';
+import { inProject, Project } from './project.ts';
+
+const TASKS = `import { device, main, string, task } from 'slipway';
+const base = task('base', { summary: 'A link, a file in a new folder, a tree that goes.', steps(p) {
+  p.link('current', 'new');
+  p.write('deep/er/made.txt', 'made');
+  p.remove('old');
+} });
+const all = task('all', { summary: 'Files and a service.', needs: { base: base() }, steps(p) {
+  p.write('notes.txt', 'first');
+  p.write('notes.txt', 'second');
+  const web = { name: 'web', argv: ['sleep', '60'] };
+  p.change({ touches: [p.service('web')], do: (p) => p.start(web), undo: (p) => p.stop(web) });
+} });
+const other = task('other', { summary: 'Something else.', steps: (p) => p.write('other.txt', 'x') });
+const again = task('again', { summary: 'The same file.', steps: (p) => p.write('deep', 'in the way', { effect: 'derives' }), outputs: ['deep/**'] });
+const notes = task('notes', { summary: 'A file again.', steps: (p) => p.write('notes.txt', 'third') });
+const gone = task('gone', { summary: 'For good.', steps: (p) => {
+  p.run(['true'], { effect: 'irreversible', confirm: 'for-good' });
+  p.write('notes.txt', 'gone');
+} });
+const fails = task('fails', { summary: 'Fails and is put back.', steps: (p) => {
+  p.write('notes.txt', 'failed');
+  p.run(['false'], { effect: 'reads' });
+} });
+const stubborn = task('stubborn', { summary: 'Put back only when allowed.', steps: (p) => {
+  p.write('other.txt', 'y');
+  p.change({ touches: [], do: (p) => p.run(['true'], { effect: 'changes' }), undo: (p) => p.run(['test', '-e', 'allowed'], { effect: 'changes' }) });
+  p.write('notes.txt', 'z');
+} });
+const signals = task('signals', { summary: 'Its undo is interrupted, twice.', steps: (p) => {
+  p.write('notes.txt', 'z');
+  p.change({ touches: [], do: (p) => p.run(['true'], { effect: 'changes' }), undo: (p) => p.run(['sh', '-c', 'kill -INT $PPID; kill -TERM $PPID'], { effect: 'changes' }) });
+} });
+const board = task('board', {
+  summary: 'On a device.',
+  params: { to: device({ summary: 'where' }), text: string({ summary: 'what', default: 'new' }) },
+  steps(p, { params }) {
+    p.within(p.on(params.to).lock('notes'), (p) => {
+      p.on(params.to).write('shared/a.txt', params.text);
+      p.on(params.to).link('shared/b', params.text);
+    });
+    p.write('here.txt', 'h');
+  },
+});
+const early = task('early', { summary: 'On a device, first.', params: { to: device({ summary: 'where' }) }, steps: (p, { params }) => p.on(params.to).write('shared/a.txt', 'early') });
+await main(import.meta, { tasks: [base, all, other, again, notes, gone, fails, stubborn, signals, board, early] });
+`;
+
+let project: Project;
+
+beforeEach(() => {
+  project = new Project({ tasks: TASKS });
+  mkdirSync(project.path('old/inside'), { recursive: true });
+  project.write('old/inside/x', 'x');
+  project.write('notes.txt', 'before');
+});
+
+afterEach(() => project.stop());
+
+const before = (): void => {
+  expect(project.read('notes.txt')).toBe('before');
+  expect(project.read('old/inside/x')).toBe('x');
+  expect([existsSync(project.path('deep')), existsSync(project.path('current'))]).toEqual([false, false]);
+};
+
+/** Runs a task to its end; the id of that run. */
+async function ran(...args: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await project.run(args);
+  expect(status, stdout + stderr).toBe(0);
+  return project.runs().at(-1) ?? '';
+}
+
+const undo = (run: string, ...more: readonly string[]): Promise<Ended> => project.run(['undo', run, '--yes', ...more]);
+
+async function refused(run: string, why: RegExp | string): Promise<void> {
+  const ended = await undo(run);
+  expect(ended.stderr).toMatch(why);
+  expect([ended.status, ended.stdout]).toEqual([3, '']);
+}
+
+describe('here', () => {
+  test('files, folders, links, trees and services are put back, across a run of something else', async () => {
+    const run = await ran('all');
+    expect([project.read('notes.txt'), readlinkSync(project.path('current'))]).toEqual(['second', 'new']);
+    await ran('other');
+    const { status, stdout } = await undo(run);
+    expect([status, stdout.includes('put back: 6 steps')]).toEqual([0, true]);
+    before();
+    expect(project.read('other.txt')).toBe('x');
+    const history = await project.run(['history', '--json']);
+    const [latest, , first] = JSON.parse(history.stdout) as { run: string; undoes: string; undoneBy: string }[];
+    expect([latest?.undoes, first?.undoneBy]).toEqual([run, latest?.run]);
+    await refused(run, `run ${run} was put back already, by run ${latest?.run ?? ''}`);
+    await refused(latest?.run ?? '', /is itself an undo of run/);
+  });
+
+  test('nothing is put back without a yes, and a dry run shows exactly what would be', async () => {
+    const run = await ran('all');
+    expect(await project.run(['undo', run])).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining(`not confirmed: ${run}`) as string,
+    });
+    const dry = await undo(run, '--dry-run', '--json');
+    const shown = dry.stdout
+      .split('\n')
+      .slice(0, -2)
+      .map((line) => (JSON.parse(line) as { line: string }).line);
+    expect([dry.status, shown.length, project.read('notes.txt')]).toEqual([0, 6, 'second']);
+    const runs = project.runs().length;
+    expect((await undo(run, '--json')).status).toBe(0);
+    expect(project.runs().length).toBe(runs + 1);
+    const done = project.journal().filter(({ type }) => type === 'step-undone') as unknown as { line: string }[];
+    expect(done.map(({ line }) => line)).toEqual(shown);
+  });
+
+  test('what a later run touched, too, is refused until that one is undone', async () => {
+    const run = await ran('all');
+    const later = await ran('notes');
+    await refused(run, `run ${later} (notes) touched notes.txt after run ${run} did`);
+    expect((await undo(later)).status).toBe(0);
+    expect((await undo(run)).status).toBe(0);
+    before();
+  });
+
+  test('outputs that a later run made in the same place count as well', async () => {
+    const run = await ran('base');
+    rmSync(project.path('deep'), { recursive: true });
+    const later = await ran('again');
+    await refused(run, `run ${later} (again) touched deep/er/made.txt`);
+  });
+
+  test('what somebody changed by hand since is not lost', async () => {
+    const run = await ran('all');
+    project.write('notes.txt', 'mine');
+    await refused(run, `notes.txt is not as run ${run} left it`);
+    expect([project.read('notes.txt'), lstatSync(project.path('current')).isSymbolicLink()]).toEqual(['mine', true]);
+  });
+
+  test('a prior state that is gone is named', async () => {
+    const run = await ran('all');
+    rmSync(project.path(`.slipway/saved/${run}`), { recursive: true });
+    await refused(run, `what old was before run ${run} is no longer kept`);
+  });
+
+  test('what cannot be undone, or left nothing to undo', async () => {
+    await refused(await ran('gone', '--yes'), /did what cannot be undone: irreversible here: true/);
+    expect((await project.run(['fails'])).status).toBe(1);
+    expect(await undo(project.runs().at(-1) ?? '')).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining('left no change that could be put back') as string,
+    });
+    expect(await undo('nothing')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('no run nothing') as string,
+    });
+  });
+
+  test('two signals do not stop it; its status tells of the first', async () => {
+    const run = await ran('signals');
+    const ended = await undo(run);
+    expect([ended.status, project.read('notes.txt')]).toEqual([130, 'before']);
+    await refused(run, /was put back already/);
+  });
+
+  test('what could not be put back is status 4 and named; what came before stays until recover', async () => {
+    const run = await ran('stubborn');
+    const ended = await undo(run);
+    expect([ended.status, project.read('notes.txt'), project.read('other.txt')]).toEqual([4, 'before', 'y']);
+    expect(ended.stdout).toContain(
+      'NOT PUT BACK: stubborn/2: test -e allowed ended with status 1; finish it with: recover',
+    );
+    await refused(run, /began to put it back and is not finished: "recover" goes on with it/);
+    expect((await project.run(['notes'])).status).toBe(3);
+    expect((await project.run(['recover'])).status).toBe(4);
+    project.write('allowed', '');
+    expect((await project.run(['recover'])).status).toBe(0);
+    expect(existsSync(project.path('other.txt'))).toBe(false);
+    await refused(run, /was put back already/);
+  });
+
+  test('killed after each line of its journal, it is finished by recover', async () => {
+    for (let line = 1; ; line++) {
+      const run = await ran('base');
+      const killed = await project.run(['undo', run, '--yes'], dying(line, 'after'));
+      if (killed.signal === null) break;
+      const written = project.lastLine();
+      const recovered = await project.run(['recover']);
+      expect([recovered.status, written, recovered.stderr.includes('nothing to recover')]).toEqual([
+        0,
+        written,
+        written.startsWith('run-finished'),
+      ]);
+      before();
+      expect(line).toBeLessThan(60);
+    }
+    expect(await project.run(['recover'])).toMatchObject({ status: 0, stderr: 'nothing to recover\n' });
+  }, 200_000);
+});
+
+describe('on a device', () => {
+  const on = (name: string): string => readFileSync(join(project.root, 'shared', name), 'utf8');
+
+  test('what stands there is put back, the last run first, and what another machine built on is refused', async () => {
+    await ran('early');
+    const run = await ran('board');
+    expect([on('a.txt'), readlinkSync(join(project.root, 'shared/b'))]).toEqual(['new', 'new']);
+    const connected = await undo(run, '--connected');
+    expect([connected.status, on('a.txt')]).toEqual([0, 'new']);
+    const undone = await undo(run);
+    expect([undone.status, undone.stdout + undone.stderr, on('a.txt')]).toEqual([
+      0,
+      expect.stringContaining('rehearsal'),
+      'early',
+    ]);
+    expect([existsSync(join(project.root, 'shared/b')), existsSync(project.path('here.txt'))]).toEqual([false, false]);
+    const mine = await ran('board', '--text', 'mine');
+    const theirs = await ran('board', '--text', 'theirs');
+    await refused(mine, `run ${theirs} (board(to=rehearsal,text=theirs)) touched here.txt after`);
+    // As if it had come from another machine.
+    rmSync(project.path(`.slipway/runs/${theirs}`), { recursive: true });
+    await refused(mine, `run ${theirs} changed rehearsal after run ${mine} did`);
+    rmSync(join(project.root, 'state/saved', mine), { recursive: true });
+    expect(on('a.txt')).toBe('theirs');
+  });
+
+  test('a prior state that the device no longer keeps is named', async () => {
+    const run = await ran('early');
+    rmSync(join(project.root, 'state/saved'), { recursive: true });
+    await refused(run, /what shared\/a.txt was on rehearsal before run .* is no longer kept there/);
+    expect(on('a.txt')).toBe('early');
+  });
+});
+
+test('a release that was confirmed is left to rollback', () =>
+  inProject({}, async (hello) => {
+    expect((await hello.run(['deploy'])).status).toBe(0);
+    const first = hello.current() ?? '';
+    const again = await hello.run(['undo', hello.runs().at(-1) ?? '', '--yes']);
+    expect([again.status, again.stderr]).toEqual([3, expect.stringContaining('there was none before')]);
+    hello.edit();
+    expect((await hello.run(['deploy'])).status).toBe(0);
+    const ended = await hello.run(['undo', hello.runs().at(-1) ?? '', '--yes']);
+    expect([ended.status, ended.stderr]).toEqual([
+      3,
+      expect.stringContaining(`"rollback --to rehearsal --release ${first}" goes back`),
+    ]);
+  }));
