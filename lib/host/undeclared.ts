@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { filesAt, type Accessed } from './accesses.ts';
 import { list } from './fingerprint.ts';
 
-/** What a task declares, and what those declare that it needs. `null`: nothing, not even that it is none. */
+/** What a task declares, and what those declare that it needs. */
 export interface Declared {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
