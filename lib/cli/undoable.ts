@@ -1,6 +1,6 @@
 import { settleRefs } from '../engine/facts.ts';
 import { readJournal, type Leftover } from '../engine/journal.ts';
-import { sharedTouch, standingChanges, touchedBy, touchOf, touchWords } from '../engine/touched.ts';
+import { isLater, sharedTouch, standingChanges, touchedBy, touchOf, touchWords } from '../engine/touched.ts';
 import { changesOf, retrace, undoSteps, type Standing } from '../engine/undo.ts';
 import { clock } from '../host/clock.ts';
 import { lifeOf } from '../host/identity.ts';
@@ -41,10 +41,16 @@ export async function undoable(context: Context, runs: readonly KeptRun[], kept:
     );
   const retraced = await retrace(plan, past, { run, clock });
   if (!retraced.ok) return refuse(`the journal of run ${run} does not tell all that it did: put it back by hand`);
-  const standing = retraced.standing.filter(({ undos }) => changesOf(undos).length > 0);
+  const standing = retraced.standing.map(putBackOf).filter(({ undos }) => changesOf(undos).length > 0);
   await refuseLater(runs, kept, standing);
   refuseAltered(context, run, standing);
   return { standing, staying: stayingOf(plan, kept, standing) };
+}
+
+/** Without the steps of changes that are only put back while they are unfinished. */
+function putBackOf(one: Standing): Standing {
+  const changes = changesOf(one.undos).map(({ change }) => `${change.id}.`);
+  return { ...one, made: one.made.filter(({ id }) => changes.some((change) => id.startsWith(change))) };
 }
 
 /** Only what is over, was not put back, and is no undo itself can be undone. */
@@ -100,15 +106,12 @@ function irreversible({ lines }: KeptRun): string | null {
 /** A later run may have built on this one: what it touched, too, is not put back under it. */
 async function refuseLater(runs: readonly KeptRun[], kept: KeptRun, standing: readonly Standing[]): Promise<void> {
   const mine = standing.flatMap((one) => [
-    ...changesOf(one.undos).flatMap(({ change }) => change.touches),
+    ...changesOf(one.undos).flatMap(({ change }) => change.touches.filter((touch) => !isLater(touch))),
     ...[...one.made, ...undoSteps(one).map(({ step }) => step)].flatMap(touchOf),
   ]);
   for (const { record, lines } of runs.slice(0, runs.indexOf(kept))) {
     if (record.undoes !== undefined || undoneBy(runs, record.run) !== undefined) continue;
-    const past = readJournal(lines);
-    const retraced = await retrace(record.plan, past, { run: record.run, clock });
-    const made = retraced.ok ? retraced.standing.flatMap((one) => one.made) : null;
-    const shared = sharedTouch(mine, touchedBy(record.plan, lines, made));
+    const shared = sharedTouch(mine, await touchesOf(record, lines));
     if (shared !== null)
       refuse(
         `run ${record.run} (${record.goals.join(', ')}) touched ${touchWords(shared)} after run ${kept.record.run} did; undo that one first, if it should go, too`,
@@ -116,15 +119,22 @@ async function refuseLater(runs: readonly KeptRun[], kept: KeptRun, standing: re
   }
 }
 
+/** What a run left touched; of one that is under way, all that it may. */
+async function touchesOf({ run, plan, owner }: KeptRun['record'], lines: KeptRun['lines']): Promise<readonly Touch[]> {
+  if (!lines.some(({ type }) => type === 'run-finished') && lifeOf(owner) !== 'dead')
+    return plan.nodes.flatMap(({ body }) =>
+      [...itemsIn(body)].flatMap((item) => (item.type === 'change' ? item.touches : [])),
+    );
+  const retraced = await retrace(plan, readJournal(lines), { run, clock });
+  return touchedBy(plan, lines, retraced.ok ? retraced.standing.flatMap((one) => one.made) : null);
+}
+
 /** Files `here`: their prior states must be there, and nobody may have altered since what would be replaced. */
 function refuseAltered({ projectDir, slipwayDir }: Context, run: string, standing: readonly Standing[]): void {
   const made = standing.flatMap((one) => one.made).filter(({ place }) => place === HERE);
   for (const step of restores(standing, HERE)) {
     const path = textOf(step.args.path);
-    if (
-      made.some(({ id }) => id === step.args.saved) &&
-      !isKept(savedPlace(slipwayDir, run, step.args.saved, insideProject(projectDir, path)))
-    )
+    if (!isKept(savedPlace(slipwayDir, run, step.args.saved, insideProject(projectDir, path))))
       refuse(`what ${path} was before run ${run} is no longer kept: put it back by hand`);
   }
   // Of several steps at one path the last tells how it was left.

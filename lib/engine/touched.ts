@@ -30,7 +30,8 @@ export function touchedBy(plan: Plan, lines: readonly RunEvent[], made: readonly
   return made === null ? touches : [...touches.filter((touch) => !isLater(touch)), ...made.flatMap(touchOf)];
 }
 
-const isLater = (touch: Touch): boolean => 'path' in touch && touch.path === LATER_PATH;
+/** A path that was not known when it was planned. */
+export const isLater = (touch: Touch): boolean => 'path' in touch && touch.path === LATER_PATH;
 
 /** What one performed step touched, as far as it is a path or a service. */
 export function touchOf({ place, ...step }: Step): readonly Touch[] {

@@ -4,7 +4,7 @@ import { filesAt, type Accessed } from './accesses.ts';
 import { readGlobs } from './glob.ts';
 import { walkGlobs } from './walk.ts';
 
-/** What a task declares, and what those declare that it needs. `null`: nothing, not even that it is none. */
+/** What a task declares, and what those declare that it needs. */
 export interface Declared {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];

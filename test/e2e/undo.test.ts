@@ -28,6 +28,10 @@ const fails = task('fails', { summary: 'Fails and is put back.', steps: (p) => {
   p.write('notes.txt', 'failed');
   p.run(['false'], { effect: 'reads' });
 } });
+const prints = task('prints', { summary: 'Prints, and fails.', steps: (p) => {
+  p.run(['echo', 'all is well'], { effect: 'reads' });
+  p.run(['sh', '-c', 'echo what went wrong >&2; exit 7'], { effect: 'reads' });
+} });
 const stubborn = task('stubborn', { summary: 'Put back only when allowed.', steps: (p) => {
   p.write('other.txt', 'y');
   p.change({ touches: [], do: (p) => p.run(['true'], { effect: 'changes' }), undo: (p) => p.run(['test', '-e', 'allowed'], { effect: 'changes' }) });
@@ -49,7 +53,7 @@ const board = task('board', {
   },
 });
 const early = task('early', { summary: 'On a device, first.', params: { to: device({ summary: 'where' }) }, steps: (p, { params }) => p.on(params.to).write('shared/a.txt', 'early') });
-await main(import.meta, { tasks: [base, all, other, again, notes, gone, fails, stubborn, signals, board, early] });
+await main(import.meta, { tasks: [base, all, other, again, notes, gone, fails, prints, stubborn, signals, board, early] });
 `;
 
 let project: Project;
@@ -201,6 +205,35 @@ describe('here', () => {
     }
     expect(await project.run(['recover'])).toMatchObject({ status: 0, stderr: 'nothing to recover\n' });
   }, 200_000);
+});
+
+test('history and show tell who, what, how long, with what status and why, in 80 columns', async () => {
+  expect((await project.run(['prints'])).status).toBe(1);
+  const run = project.runs().at(-1) ?? '';
+  const history = await project.run(['history']);
+  const [head = '', row = ''] = history.stdout.split('\n');
+  expect(head).toMatch(/^RUN \(UTC\) +OUTCOME +TIME +WHO +COMMIT +WHAT$/);
+  expect(row).toMatch(new RegExp(`^${run} +failed 1 +\\d+\\.\\d s +\\S+ +- +prints$`));
+  expect(row.length).toBeLessThan(81);
+  const show = await project.run(['show', run]);
+  expect(show.stdout).toMatch(/^run \S+: failed \(status 1\) after [\d.]+ s\n {2}typed +prints\n {2}by +tester@/);
+  expect(show.stdout).toMatch(
+    /\nprints failed · [\d.]+ s\n✓ +[\d.]+ s {2}reads here: echo 'all is well' prints\/1\n✗ +[\d.]+ s {2}reads here: sh -c/,
+  );
+  expect(show.stdout).toMatch(
+    /ended with status 7\n +│ what went wrong\n +whole output: \.slipway\/runs\/\S+\/prints\+2\.log \(16 bytes\)\n$/,
+  );
+  expect(show.stdout).not.toContain('│ all is well');
+  expect((await project.run(['show', run, '--logs'])).stdout).toContain('│ all is well\n');
+  const { tasks, events } = JSON.parse((await project.run(['show', run, '--json'])).stdout) as {
+    tasks: { steps: { exitCode: number; outcome: string; durationMs: number }[] }[];
+    events: object[];
+  };
+  expect(tasks[0]?.steps.map(({ exitCode, outcome }) => [exitCode, outcome])).toEqual([
+    [0, 'done'],
+    [7, 'failed'],
+  ]);
+  expect(events.length).toBeGreaterThan(5);
 });
 
 describe('on a device', () => {
