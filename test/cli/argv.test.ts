@@ -74,7 +74,10 @@ test.each<[string, object]>([
   ['deploy --to a --graph json -n', { kind: 'graph', goals: [goal('deploy', { to: 'a' })], format: 'json' }],
   ['deploy --graph=dot --json', { kind: 'graph', goals: [goal('deploy')], format: 'json' }],
   ['completion zsh', { ...VERB, verb: 'completion', shell: 'zsh' }],
-  ['show x --report r.html', { ...VERB, verb: 'show', run: 'x', pages: { report: 'r.html', profile: null } }],
+  [
+    'show x --report r.html',
+    { ...VERB, verb: 'show', run: 'x', logs: false, pages: { report: 'r.html', profile: null } },
+  ],
   ['apply 0012', { ...VERB, verb: 'apply', plan: '0012' }],
   ['show 0x10 --json', { ...VERB, verb: 'show', run: '0x10', logs: false, output: 'json' }],
   ['recover --yes', { ...VERB, verb: 'recover', yes: true }],
