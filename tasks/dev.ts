@@ -1,4 +1,4 @@
-import { task, type Recorder, type ServiceHere } from '../lib/index.ts';
+import { task, type ServiceHere } from '../lib/index.ts';
 import { PLATFORM } from './platform.ts';
 import { setup } from './setup.ts';
 
@@ -21,9 +21,16 @@ const services: readonly ServiceHere[] = [
     env: { EXCHANGE_URL },
     port: 8000,
     ready: 'http://127.0.0.1:8000/api/health/live',
+    after: ['exchange'],
   },
-  { name: 'fetcher', argv: [python, 'run.py', 'fetch'], cwd: root, env: { EXCHANGE_URL } },
-  { name: 'trader', argv: [python, 'run.py', 'trade'], cwd: root, env: { EXCHANGE_URL } },
+  { name: 'fetcher', argv: [python, 'run.py', 'fetch'], cwd: root, env: { EXCHANGE_URL }, after: ['backend'] },
+  {
+    name: 'trader',
+    argv: [python, 'run.py', 'trade'],
+    cwd: root,
+    env: { EXCHANGE_URL },
+    after: ['backend', 'fetcher'],
+  },
   {
     name: 'frontend',
     argv: ['node_modules/.bin/vite'],
@@ -33,10 +40,6 @@ const services: readonly ServiceHere[] = [
   },
 ];
 
-/** Starts one and stops it again when the task ends, however it ends. */
-const up = (p: Recorder, service: ServiceHere): void =>
-  void p.change({ touches: [p.service(service.name)], do: (p) => p.start(service), undo: (p) => p.stop(service) });
-
 export const dev = task('dev', {
   summary: 'Backend on :8000 and frontend on :5173 with live reload, trading on the stand-in exchange, until Ctrl-C.',
   // The development database: kept from one time to the next, brought up to date first.
@@ -44,7 +47,6 @@ export const dev = task('dev', {
   needs: { setup: setup() },
   steps(p) {
     p.run([python, 'run.py', 'migrate'], { cwd: root, effect: 'derives' });
-    for (const service of services) up(p, service);
-    p.hold();
+    p.serve(services);
   },
 });

@@ -7,6 +7,7 @@ import { CancelSource } from './cancel.ts';
 import { Facts, resolveStep } from './facts.ts';
 import type { Freshness } from './freshness.ts';
 import type { At, Certainty, Follower } from './follower.ts';
+import { countServices, servicesOf, type ServicesOf } from './services.ts';
 import { Walker } from './walk.ts';
 
 /** A step as a dry run prints it. */
@@ -56,8 +57,22 @@ export async function showPlan(plan: Plan, options: ShowOptions): Promise<Shown>
   const facts = new Facts();
   const tasks: ShownTask[] = [];
   const altering = new Set<string>();
+  const services = servicesOf(plan);
+  const freshness = countServices(options.freshness, services);
   for (const node of plan.nodes) {
-    const check = await options.freshness.check(node, facts);
+    if (services.services.has(node.id)) {
+      const skippable = !options.force && !(await isWanted(node, plan, services, freshness, facts));
+      const { steps, failure } = await walkNode(node, facts, options, skippable);
+      tasks.push({
+        task: node.id,
+        state: skippable ? 'may be skipped' : 'runs',
+        reason: upFor(node, plan, services),
+        steps,
+      });
+      if (failure) return { tasks, refusal: failure, facts };
+      continue;
+    }
+    const check = await freshness.check(node, facts);
     // What it needs may write what it reads, so that "fresh" now says nothing about then.
     const doubtful = node.needs.some((need) => altering.has(need));
     if (check.state === 'fresh' && !doubtful && !options.force) {
@@ -73,6 +88,30 @@ export async function showPlan(plan: Plan, options: ShowOptions): Promise<Shown>
     if (failure) return { tasks, refusal: failure, facts };
   }
   return { tasks, refusal: null, facts };
+}
+
+/** Whether a service is surely brought up: it is a goal, or a task runs that needs it. */
+async function isWanted(
+  node: PlanNode,
+  plan: Plan,
+  of: ServicesOf,
+  freshness: Freshness,
+  facts: Facts,
+): Promise<boolean> {
+  if (of.goals.has(node.id)) return true;
+  for (const user of usersOf(node, plan, of)) {
+    if (of.services.has(user.id) && (await isWanted(user, plan, of, freshness, facts))) return true;
+    if (!of.services.has(user.id) && (await freshness.check(user, facts)).state === 'stale') return true;
+  }
+  return false;
+}
+
+const usersOf = (node: PlanNode, plan: Plan, { uses }: ServicesOf): readonly PlanNode[] =>
+  plan.nodes.filter((user) => uses(user).includes(node.id));
+
+function upFor(node: PlanNode, plan: Plan, of: ServicesOf): string {
+  const users = of.goals.has(node.id) ? [] : usersOf(node, plan, of).map(({ id }) => id);
+  return users.length === 0 ? 'until Ctrl-C' : `as long as ${users.join(', ')} need${users.length === 1 ? 's' : ''} it`;
 }
 
 function alters(node: PlanNode): boolean {

@@ -2,11 +2,12 @@ import { known, unknown, type Fact } from '../model/fact.ts';
 import type { Failure } from '../model/failure.ts';
 import { textOf, type Json } from '../model/json.ts';
 import type { Cancel, Clock, Entered, Performer, Performing } from '../model/ports.ts';
-import { evaluate, type StepId } from '../model/ref.ts';
+import { evaluate, taskOf, type StepId } from '../model/ref.ts';
 import type { Block, Effect, Item, Scope, Step } from '../model/step.ts';
 import { attempt } from './attempt.ts';
 import { CancelSource, NEVER } from './cancel.ts';
 import { Facts, resolveStep, settleRefs } from './facts.ts';
+import type { Hold } from './holding.ts';
 import { innermost, type At, type Follower, type ItemOf, type Undo, type Walked } from './follower.ts';
 import { armedChange, walkDeadMan } from './dead-man.ts';
 import { unwindNotifying, walkNotifying, type Telling } from './telling.ts';
@@ -19,6 +20,8 @@ export interface WalkContext {
   readonly clock: Clock;
   readonly follower: Follower;
   readonly env: readonly string[];
+  /** Says how long a `hold` lasts; without it, until the run is cancelled. */
+  readonly hold?: Hold;
 }
 
 const DONE: Walked = { ok: true };
@@ -104,7 +107,7 @@ export class Walker {
       case 'parallel':
         return this.#parallel(item, facts, at);
       case 'hold':
-        return this.#hold(at);
+        return this.#hold(item, at);
       case 'settle':
         return this.#settle(item, at);
     }
@@ -311,11 +314,15 @@ export class Walker {
     return DONE;
   }
 
-  async #hold(at: At): Promise<Walked> {
-    const { performer } = this.#context;
+  async #hold(item: ItemOf<'hold'>, at: At): Promise<Walked> {
+    const { performer, hold } = this.#context;
     if (performer.explores) return DONE;
-    const ended = await attempt(() => performer.serviceEnded(this.#performing(at)));
-    return { ok: false, failure: 'reason' in ended ? ended : ended.failure };
+    hold?.reached();
+    const performing = this.#performing({ ...at, cancel: hold?.over ?? at.cancel });
+    const ended = await attempt(() => performer.serviceEnded(taskOf(item.id), performing));
+    const failure = 'reason' in ended ? ended : ended.failure;
+    if (hold?.over.cancelled === null) hold.lost(failure);
+    return { ok: false, failure };
   }
 
   #settle(item: ItemOf<'settle'>, at: At): Walked {

@@ -13,7 +13,8 @@ export async function portIsFree(port: number): Promise<boolean> {
   return !answers.includes(true) && (await canListen(port));
 }
 
-function answersOn(host: string, port: number): Promise<boolean> {
+/** Whether somebody takes connections there. */
+export function answersOn(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: ASK_MS });
     const say = (answers: boolean): void => {

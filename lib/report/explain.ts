@@ -101,6 +101,7 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `the service ${service} ended${exitCode === null ? '' : ` with status ${String(exitCode)}`} though it should keep running`,
     next: 'its output above says why',
   }),
+  'no-longer-needed': () => ({ message: 'nobody needs it any more', next: 'nothing is left to do' }),
   'port-in-use': ({ port, service }) => ({
     message: `port ${String(port)}, which ${service} needs, is taken`,
     next: `see who has it: ss -ltnp 'sport = :${String(port)}'`,
