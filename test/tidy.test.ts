@@ -77,6 +77,8 @@ describe('the layers of lib', () => {
       dotenv: ['config'],
       ssh2: ['device', 'rehearsal'],
       tinyglobby: ['host'],
+      chokidar: ['host'],
+      picomatch: ['host'],
       tsx: ['cli'],
     };
     const strays = lib

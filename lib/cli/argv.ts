@@ -13,6 +13,7 @@ interface Options {
   readonly jobs?: string;
   readonly keepGoing?: true;
   readonly force?: true;
+  readonly watch?: true;
   readonly yes?: true;
   readonly confirm?: string;
   readonly list?: true;
@@ -52,6 +53,7 @@ export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask
     kind: 'run',
     goals,
     mode: mode(options),
+    watch: options.watch ?? false,
     force: options.force ?? false,
     rest: restFor(tokens, goals),
     ...manner,
@@ -98,9 +100,14 @@ function filled(value: unknown, values: readonly (string | true)[]): unknown {
 }
 
 /** `--connected` and `--out` ask for a plan as much as `--dry-run` does: neither ever performs. */
-function mode({ dryRun, connected, out }: Options): Mode {
+function mode({ dryRun, connected, out, watch }: Options): Mode {
   if (out === '') throw new UsageError('--out needs a file', 'type --out plan.json');
   if (!dryRun && !connected && out === undefined) return { kind: 'perform' };
+  if (watch)
+    throw new UsageError(
+      '--watch performs, and a dry run does not',
+      'leave out --watch, or --dry-run, --connected and --out',
+    );
   return { kind: 'plan', connected: connected ?? false, out: out ?? null };
 }
 

@@ -6,7 +6,7 @@ export interface Flag {
   readonly summary: string;
 }
 
-/** Every flag, in the order in which help shows them. None that Node would take for itself (`--env-file`, `--watch`). */
+/** Every flag, in the order in which help shows them. None that Node would take for itself from behind a script (`--env-file`). */
 export const FLAGS: readonly Flag[] = [
   { name: 'dry-run', short: 'n', summary: 'plan and show every step, perform none' },
   { name: 'connected', summary: 'plan, and ask the device read-only questions' },
@@ -14,6 +14,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'jobs', short: 'j', value: 'N', summary: 'at most N tasks at the same time' },
   { name: 'keep-going', short: 'k', summary: 'after a failure go on with what does not need it' },
   { name: 'force', summary: 'run tasks that are fresh, too' },
+  { name: 'watch', summary: 'run again with every change of a declared input, until Ctrl-C' },
   { name: 'yes', summary: 'answer yes where a yes is asked for' },
   { name: 'confirm', value: 'NAME', summary: 'confirm what cannot be undone, by its name' },
   { name: 'with-data', summary: 'uninstall: the data and its copies, too' },

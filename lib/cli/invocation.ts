@@ -47,6 +47,8 @@ export type Invocation =
         readonly goals: readonly Goal[];
         readonly mode: Mode;
         readonly force: boolean;
+        /** Again with every change of an input. */
+        readonly watch: boolean;
         readonly rest: readonly string[];
       })
   | (Manner & Pace & { readonly kind: 'verb' } & Verb)

@@ -112,7 +112,9 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
   if (mode.kind === 'plan')
     return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force });
-  return (await import('./perform.ts')).perform(context, prepared, { ...invocation, manner, said: invocation });
+  const options = { ...invocation, manner, said: invocation };
+  if (invocation.watch) return (await import('./watch.ts')).watch(context, prepared, options);
+  return (await import('./perform.ts')).perform(context, prepared, options);
 }
 
 async function verb(context: Context, invocation: Extract<Invocation, { kind: 'verb' }>): Promise<number> {

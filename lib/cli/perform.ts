@@ -1,13 +1,14 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { ALWAYS_RUN } from '../engine/freshness.ts';
 import { replayPerformer, type Leftover } from '../engine/journal.ts';
+import type { Holding } from '../engine/holding.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
 import { reapLeftovers } from '../host/ledger.ts';
 import type { RunEvent } from '../model/event.ts';
 import { known } from '../model/fact.ts';
 import type { Plan, Planned } from '../model/plan.ts';
-import type { LivePerformer } from '../model/ports.ts';
+import type { Cancel, LivePerformer } from '../model/ports.ts';
 import { itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
 import { aboutRun } from './about-run.ts';
@@ -33,9 +34,21 @@ export interface PerformOptions {
   readonly said: Said;
   /** Stands between the engine and the performers: the facts of an approval are compared there. */
   readonly through?: (live: LivePerformer) => LivePerformer;
+  /** One run of many that a watch makes. */
+  readonly watching?: Watching;
 }
 
-type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> };
+/** What the runs of a watch share. */
+export interface Watching {
+  readonly cancel: Cancel;
+  /** Services that stay up when a run is over. */
+  readonly holding: Holding;
+  /** What is left to close once those have ended that a run began. */
+  readonly closing: Promise<void>[];
+  readonly heard: (event: RunEvent) => void;
+}
+
+export type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> };
 
 /** Performs a plan as a new run; resolves to the exit status. */
 export async function perform(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
@@ -101,14 +114,16 @@ async function live(
   options: PerformOptions & { readonly run: string },
   walk: (common: Omit<RunOptions, 'freshness'>, emit: (event: RunEvent) => void) => Promise<number>,
 ): Promise<number> {
-  const { run, manner, force, keepGoing } = options;
+  const { run, manner, force, keepGoing, watching } = options;
   const consent = await consented(plan, options.said);
   const journal = openJournal(context.slipwayDir, run);
   const logs = openDeviceLogs(context.slipwayDir, run);
   const reporter = await openReporter(manner, plan);
   const places = createPlaces({ ...context, run, opaque, paramSecrets, consent });
-  const signals = cancelOnSignals();
+  const signals = watching ? { cancel: watching.cancel, release: () => undefined } : cancelOnSignals();
+  const before = new Set(watching?.holding.ids);
   const emit = (event: RunEvent): void => {
+    watching?.heard(event);
     journal.write(event);
     logs.write(event);
     reporter.event(event);
@@ -121,18 +136,27 @@ async function live(
   };
   try {
     const status = await walk(
-      { run, performer, clock, cancel: signals.cancel, capacity, keepGoing, force, emit, line: stepLine },
+      {
+        ...{ run, performer, clock, cancel: signals.cancel, capacity, keepGoing, force, emit, line: stepLine },
+        ...(watching ? { holding: watching.holding } : {}),
+      },
       emit,
     );
     await reporter.close();
     await tellPlaces(plan, places, manner);
     return status;
   } finally {
-    await reporter.close();
-    await places.close();
-    signals.release();
-    logs.close();
-    journal.close();
+    const begun = watching?.holding.ids.filter((id) => !before.has(id)) ?? [];
+    const close = async (): Promise<void> => {
+      await Promise.all(begun.map((id) => watching?.holding.get(id)?.ended));
+      await reporter.close();
+      await places.close();
+      signals.release();
+      logs.close();
+      journal.close();
+    };
+    if (begun.length === 0) await close();
+    else watching?.closing.push(close());
   }
 }
 

@@ -4,8 +4,10 @@ import type { Json } from '../model/json.ts';
 import type { PlanNode } from '../model/plan.ts';
 import type { Cancel } from '../model/ports.ts';
 import { itemsIn } from '../model/step.ts';
+import { attempt } from './attempt.ts';
 import { CancelSource } from './cancel.ts';
 import type { Facts } from './facts.ts';
+import type { Walked } from './follower.ts';
 
 /** What the walk of a task that holds services up is told, and tells: others need them. */
 export interface Hold {
@@ -17,6 +19,19 @@ export interface Hold {
   readonly starting: CancelSource;
   /** Ends the hold. The run's own cancel does not: those who need what is held end first. */
   readonly over: CancelSource;
+}
+
+/** Goes on until what is held ends, or is no longer needed; where nobody else needs it, until the cancel. */
+export async function walkHold(
+  hold: Hold | undefined,
+  cancel: Cancel,
+  ended: (cancel: Cancel) => Promise<Failure>,
+): Promise<Walked> {
+  hold?.reached();
+  const end = await attempt(() => ended(hold?.over ?? cancel));
+  const failure = 'reason' in end ? end : end.failure;
+  if (hold?.over.cancelled === null) hold.lost(failure);
+  return { ok: false, failure };
 }
 
 /** A service that was begun. */

@@ -7,7 +7,7 @@ import type { Block, Effect, Item, Scope, Step } from '../model/step.ts';
 import { attempt } from './attempt.ts';
 import { CancelSource, NEVER } from './cancel.ts';
 import { Facts, resolveStep, settleRefs } from './facts.ts';
-import type { Hold } from './holding.ts';
+import { walkHold, type Hold } from './holding.ts';
 import { innermost, type At, type Follower, type ItemOf, type Undo, type Walked } from './follower.ts';
 import { armedChange, walkDeadMan } from './dead-man.ts';
 import { unwindNotifying, walkNotifying, type Telling } from './telling.ts';
@@ -314,15 +314,12 @@ export class Walker {
     return DONE;
   }
 
-  async #hold(item: ItemOf<'hold'>, at: At): Promise<Walked> {
+  #hold(item: ItemOf<'hold'>, at: At): Promise<Walked> | Walked {
     const { performer, hold } = this.#context;
     if (performer.explores) return DONE;
-    hold?.reached();
-    const performing = this.#performing({ ...at, cancel: hold?.over ?? at.cancel });
-    const ended = await attempt(() => performer.serviceEnded(taskOf(item.id), performing));
-    const failure = 'reason' in ended ? ended : ended.failure;
-    if (hold?.over.cancelled === null) hold.lost(failure);
-    return { ok: false, failure };
+    return walkHold(hold, at.cancel, (cancel) =>
+      performer.serviceEnded(taskOf(item.id), this.#performing({ ...at, cancel })),
+    );
   }
 
   #settle(item: ItemOf<'settle'>, at: At): Walked {

@@ -112,9 +112,10 @@ function portsIn(value: unknown): string[] {
 export function inStartOrder<S extends { readonly name: string; readonly after?: readonly string[] }>(
   services: readonly S[],
 ): readonly S[] {
+  const names = services.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TypeError(`two services are named ${twice}`);
   const byName = new Map(services.map((service) => [service.name, service]));
-  const twice = services.find((service) => byName.get(service.name) !== service);
-  if (twice !== undefined) throw new TypeError(`two services are named ${twice.name}`);
   const out = new Set<S>();
   const visit = (service: S, path: readonly string[]): void => {
     if (path.includes(service.name))
