@@ -9,14 +9,12 @@ const EXCHANGE_URL = 'http://127.0.0.1:8090';
 const sources = [`${root}/run.py`, `${root}/{backend,configs}/**/*.{py,yaml,json}`, `!${root}/backend/.venv/**`];
 
 /** A program of the platform's own. */
-const program = (name: string, args: readonly string[], more: Partial<ServiceHere> = {}): ServiceHere =>
-  ({
-    name,
-    argv: ['backend/.venv/bin/python', 'run.py', ...args],
-    cwd: root,
-    env: { EXCHANGE_URL },
-    ...more,
-  }) as ServiceHere;
+const program = (name: string, ...args: readonly string[]): ServiceHere => ({
+  name,
+  argv: ['backend/.venv/bin/python', 'run.py', ...args],
+  cwd: root,
+  env: { EXCHANGE_URL },
+});
 
 /** The development database: kept from one time to the next, brought up to date first. */
 const database = task('dev:database', {
@@ -32,8 +30,10 @@ const exchange = task('dev:exchange', {
   hidden: true,
   inputs: [`${root}/run.py`, `${root}/exchange/**/*.py`],
   needs: { setup: setupBackend() },
-  steps: (p) =>
-    p.serve([program('exchange', ['exchange', '--port', '8090'], { port: 8090, ready: `${EXCHANGE_URL}/health` })]),
+  steps(p) {
+    const ready = `${EXCHANGE_URL}/health`;
+    p.serve([{ ...program('exchange', 'exchange', '--port', '8090'), port: 8090, ready }]);
+  },
 });
 
 const backend = task('dev:backend', {
@@ -43,7 +43,7 @@ const backend = task('dev:backend', {
   needs: { database: database(), exchange: exchange() },
   steps(p) {
     const ready = 'http://127.0.0.1:8000/api/health/live';
-    p.serve([program('backend', ['serve', '--port', '8000'], { port: 8000, ready })]);
+    p.serve([{ ...program('backend', 'serve', '--port', '8000'), port: 8000, ready }]);
   },
 });
 
@@ -52,7 +52,7 @@ const fetcher = task('dev:fetcher', {
   hidden: true,
   inputs: sources,
   needs: { backend: backend() },
-  steps: (p) => p.serve([program('fetcher', ['fetch'])]),
+  steps: (p) => p.serve([program('fetcher', 'fetch')]),
 });
 
 const trader = task('dev:trader', {
@@ -60,7 +60,7 @@ const trader = task('dev:trader', {
   hidden: true,
   inputs: sources,
   needs: { fetcher: fetcher(), backend: backend() },
-  steps: (p) => p.serve([program('trader', ['trade'])]),
+  steps: (p) => p.serve([program('trader', 'trade')]),
 });
 
 /** Vite reloads what changes by itself. */

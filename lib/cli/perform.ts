@@ -146,9 +146,11 @@ async function live(
     await tellPlaces(plan, places, manner);
     return status;
   } finally {
-    const begun = watching?.holding.ids.filter((id) => !before.has(id)) ?? [];
+    const begun = (watching?.holding.ids ?? []).flatMap((id) =>
+      before.has(id) ? [] : (watching?.holding.get(id) ?? []),
+    );
     const close = async (): Promise<void> => {
-      await Promise.all(begun.map((id) => watching?.holding.get(id)?.ended));
+      for (const { ended } of begun) await ended;
       await reporter.close();
       await places.close();
       signals.release();

@@ -1,6 +1,7 @@
 import { Holding } from '../engine/holding.ts';
+import { cancelledBy, whenCancelled } from '../host/cancel.ts';
 import { clock } from '../host/clock.ts';
-import { openWatcher } from '../host/watcher.ts';
+import { openWatcher, type Watcher } from '../host/watcher.ts';
 import type { RunEvent } from '../model/event.ts';
 import { STATUS, statusOfFailure } from '../model/exit-status.ts';
 import { StepFailed, type Failure } from '../model/failure.ts';
@@ -11,7 +12,7 @@ import type { Context } from './context.ts';
 import { perform, type PerformOptions, type Prepared } from './perform.ts';
 import { say } from './reporting.ts';
 import { cancelOnSignals } from './signals.ts';
-import { watchedInputs, type Changes } from './watched.ts';
+import { watchedInputs, type Changes, type Watched } from './watched.ts';
 
 /** After the last of a burst of changes it rests so long, in ms, but not longer than that after the first. */
 const QUIET_MS = 100;
@@ -36,30 +37,28 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
   const closing: Promise<void>[] = [];
   tellUnknown(plan, watched.unknown);
   try {
-    for (let force = options.force; cancel.cancelled === null; force = false) {
+    let status: number = STATUS.done;
+    for (let force = options.force; cancelledBy(cancel) === null; force = false) {
       const ran = new Set<string>();
       const watching = { cancel, holding, closing, heard: (event: RunEvent) => hear(event, ran) };
-      await once(context, prepared, { ...options, force, watching });
-      await watcher.ready;
+      status = await once(context, prepared, { ...options, force, watching });
+      await watcher.sound();
       let changes = selfWriters.sift(watched.changes(), ran);
       if (changes.size > 0) {
         await bell.quiet(cancel);
         changes = new Map([...changes, ...watched.changes()]);
-      } else {
+      } else if (cancelledBy(cancel) === null) {
         tellLost(holding);
-        if (cancel.cancelled === null) say('watching for changes; Ctrl-C ends');
-        while (changes.size === 0 && cancel.cancelled === null) {
-          await bell.rung(cancel);
-          await bell.quiet(cancel);
-          changes = watched.changes();
-        }
+        say('watching for changes; Ctrl-C ends');
+        changes = await nextChanges(watched, watcher, bell, cancel);
         selfWriters.forget();
       }
-      if (cancel.cancelled !== null) break;
+      if (cancelledBy(cancel) !== null) break;
       say(`changed: ${named(changes)}`);
       await holding.end(affected(holding.ids, plan, changes), { reason: 'no-longer-needed' });
     }
-    return cancel.cancelled === null ? STATUS.done : statusOfFailure(cancel.cancelled);
+    const why = cancelledBy(cancel);
+    return status === STATUS.notPutBack || why === null ? status : statusOfFailure(why);
   } finally {
     await holding.end(holding.ids, cancel.cancelled ?? { reason: 'no-longer-needed' });
     await Promise.all(closing);
@@ -68,13 +67,26 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
   }
 }
 
+/** Waits until something differs; empty when cancelled. */
+async function nextChanges(watched: Watched, watcher: Watcher, bell: Bell, cancel: Cancel): Promise<Changes> {
+  let changes: Changes = new Map();
+  while (changes.size === 0 && cancelledBy(cancel) === null) {
+    await bell.rung(cancel);
+    await bell.quiet(cancel);
+    await watcher.sound();
+    changes = watched.changes();
+  }
+  return changes;
+}
+
 /** One run; what it was refused for is said, and may be put right. */
-async function once(context: Context, prepared: Prepared, options: PerformOptions): Promise<void> {
+async function once(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
   try {
-    await perform(context, prepared, options);
+    return await perform(context, prepared, options);
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
     tell(error.failure);
+    return statusOfFailure(error.failure);
   }
 }
 
@@ -134,11 +146,9 @@ class Bell {
   /** Waits for the next ring, also one that came already. */
   async rung(cancel: Cancel): Promise<void> {
     if (this.#rang) return;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      const withdraw = cancel.onCancel(() => resolve());
-      this.#wake = () => (withdraw(), resolve());
-    });
+    const cancelled = whenCancelled(cancel);
+    await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), cancelled.came]);
+    cancelled.withdraw();
   }
 
   /** Waits until it has not rung for a while. */
@@ -147,7 +157,12 @@ class Bell {
     do {
       this.#rang = false;
       await clock.sleep(QUIET_MS, cancel);
-    } while (this.#rang && clock.nowMs() < lateMs && cancel.cancelled === null);
+    } while (this.#hasRung() && clock.nowMs() < lateMs && cancel.cancelled === null);
+  }
+
+  /** A call, since a field that was just set counts as unchanged for the compiler. */
+  #hasRung(): boolean {
+    return this.#rang;
   }
 }
 

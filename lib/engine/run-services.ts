@@ -99,9 +99,10 @@ export class RunServices {
 
   /** Keeps up what are goals until the run is cancelled or one of them ends, if all went well so far; then ends all. */
   async finish(isWell: () => boolean): Promise<void> {
-    if (this.#met.size === 0 || this.#options.holding) return;
-    if (isWell()) await this.#goalsEnd();
-    await this.#holding.end(this.#holding.ids, this.#why());
+    if (this.#met.size > 0 && !this.#options.holding) {
+      if (isWell()) await this.#goalsEnd();
+      await this.#holding.end(this.#holding.ids, this.#why());
+    }
     if (this.#defects.length > 0) throw this.#defects[0];
   }
 

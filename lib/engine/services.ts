@@ -11,7 +11,7 @@ export interface ServicesOf {
   /** Services that are asked for themselves, or through a goal without steps: up until the run is cancelled. */
   readonly goals: ReadonlySet<string>;
   /** Services that a task needs, also through tasks without steps; empty for those, which only pass them on. */
-  uses(node: PlanNode): readonly string[];
+  readonly uses: (node: PlanNode) => readonly string[];
 }
 
 const holds = (node: PlanNode): boolean => {

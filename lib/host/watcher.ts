@@ -7,8 +7,8 @@ import { codeOf } from './store.ts';
 
 /** Tells that something may have happened to files that globs match. */
 export interface Watcher {
-  /** From now on everything is told. */
-  readonly ready: Promise<void>;
+  /** Waits until everything is told. Throws `StepFailed` once the system refused to tell. */
+  sound(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -28,16 +28,24 @@ export function openWatcher(projectDir: string, globs: readonly string[], change
   watcher.on('unlinkDir', changed);
   watcher.on('raw', (_event, path, details) => {
     const { watchedPath = projectDir } = details as { readonly watchedPath?: string };
-    const full = join(watchedPath, path);
-    if (matches(pathOf(full))) changed();
+    // Not every system says which file it was.
+    const name = path as string | null;
+    if (name === null || matches(pathOf(join(watchedPath, name)))) changed();
   });
-  const ready = new Promise<void>((resolve, reject) => {
+  let broken: StepFailed | undefined;
+  const begun = new Promise<void>((resolve) => {
     watcher.once('ready', resolve);
-    watcher.on('error', (error) =>
-      reject(new StepFailed({ reason: 'file-system', code: codeOf(error), path: projectDir, operation: 'watch' })),
-    );
+    watcher.on('error', (error) => {
+      broken ??= new StepFailed({ reason: 'file-system', code: codeOf(error), path: projectDir, operation: 'watch' });
+      resolve();
+      changed();
+    });
   });
-  return { ready, close: () => watcher.close() };
+  const sound = async (): Promise<void> => {
+    await begun;
+    if (broken) throw broken;
+  };
+  return { sound, close: () => watcher.close() };
 }
 
 /** What globs match, a folder standing for all files below it, and which folders could hold such files. */

@@ -1,21 +1,17 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { commands, type Commands } from '../rig/commands.ts';
-import { inProject, type Project } from './project.ts';
-
-const tasksOf = (rigged: Commands): string => `import { main, task } from 'slipway';
-const argv = ${JSON.stringify(rigged.argv('NAME'))};
-const one = (name, needs = {}) => task(name, { summary: name, needs, steps: (p) => p.run([...argv.slice(0, -1), name], { effect: 'reads' }) });
-const bad = one('bad');
-await main(import.meta, { tasks: [bad, one('after', { bad: bad() }), one('other'), one('last')] });
-`;
+import type { Commands } from '../rig/commands.ts';
+import { dialled } from './dialled.ts';
+import type { Project } from './project.ts';
 
 const GOALS = ['bad', 'after', 'other', 'last'];
 
-async function rigged(check: (project: Project, rigged: Commands) => Promise<void>): Promise<void> {
-  const rigged = await commands();
-  await inProject({ tasks: tasksOf(rigged) }, (project) => check(project, rigged));
-}
+const rigged = (check: (project: Project, rigged: Commands) => Promise<void>): Promise<void> =>
+  dialled(
+    `const bad = reader('bad');
+await main(import.meta, { tasks: [bad, reader('after', { needs: { bad: bad() } }), reader('other'), reader('last')] });`,
+    check,
+  );
 
 test('after a failure nothing new starts, also one at a time', () =>
   rigged(async (project, rigged) => {

@@ -1,32 +1,18 @@
 import { mkdirSync, rmSync, utimesSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { until } from '../device/poll.ts';
-import { commands, type Commands } from '../rig/commands.ts';
+import type { Commands } from '../rig/commands.ts';
 import type { Running } from './command.ts';
+import { dialled, SERVED } from './dialled.ts';
 import { inProject, type Project } from './project.ts';
 
 const IDLE = 'watching for changes; Ctrl-C ends\n';
 
-/** A `tasks.ts` whose commands dial back. */
-const tasksOf = (rigged: Commands, body: string): string => `import { main, task } from 'slipway';
-const argv = ${JSON.stringify(rigged.argv('NAME'))};
-const named = (name) => [...argv.slice(0, -1), name];
-const reader = (name, spec) => task(name, { summary: name, ...spec, steps: (p) => p.run(named(name), { effect: 'reads' }) });
-${body}
-`;
-
-async function watched(
+const watched = (
   body: string,
   args: readonly string[],
   check: (project: Project, rigged: Commands, running: Running) => Promise<void>,
-): Promise<void> {
-  const rigged = await commands();
-  await inProject({ tasks: tasksOf(rigged, body) }, async (project) => {
-    for (const folder of ['src', 'other']) mkdirSync(project.path(folder));
-    project.write('src/a.txt', '0');
-    await check(project, rigged, project.start([...args, '--watch']));
-  });
-}
+): Promise<void> => dialled(body, (project, rigged) => check(project, rigged, project.start([...args, '--watch'])));
 
 /** Waits until so many runs are over and nothing is queued. */
 const idle = (running: Running, times: number): Promise<unknown> =>
@@ -127,10 +113,6 @@ await main(import.meta, { tasks: [make, use] });`,
       expect(project.runs()).toHaveLength(2);
     },
   ));
-
-const SERVED = `const api = task('api', { summary: 'a', inputs: ['src/**'], steps: (p) => p.serve([{ name: 'api', argv: named('api'), ready: { log: 'up' } }]) });
-const e2e = reader('e2e', { inputs: ['other/**'], needs: { api: api() } });
-await main(import.meta, { tasks: [api, e2e] });`;
 
 test('a service stays up from run to run, is started anew when its inputs change or it ended, and ends with the watch', () =>
   watched(SERVED, ['e2e'], async (project, rigged, running) => {

@@ -30,7 +30,7 @@ const died = { reason: 'service-ended', service: 'x', exitCode: 9, tail: [] } as
 const address = operation('address', 'reads', s.string);
 
 /** A task that starts `NAME` and holds it up; it hands on an address. */
-const service = (name: string, needs: Needs = {}): Need<unknown> =>
+const service = (name: string, needs: Needs = {}): Need =>
   task(name, {
     summary: 'a service',
     needs,

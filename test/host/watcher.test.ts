@@ -32,7 +32,7 @@ test('tells of files that are changed, made, moved and removed, also in folders 
   let rings = 0;
   const watcher = openWatcher(dir, ['src/**/*.ts'], () => rings++);
   onTestFinished(() => watcher.close());
-  await watcher.ready;
+  await watcher.sound();
   const rung = async (what: string, act: () => void): Promise<void> => {
     const before = rings;
     act();

@@ -53,7 +53,7 @@ test('services with an order are started together, by serve alone', () => {
       ]),
     ).nodes[0] ?? {};
   const items = [...itemsIn(body as never)].map((item: Item) =>
-    item.type === 'step' && item.kind === 'service' ? `${item.id} ${String(item.args.name)}` : item.type,
+    item.type === 'step' && item.kind === 'service' ? `${item.id} ${item.args.name as string}` : item.type,
   );
   expect(items).toEqual(['parallel', 'change', 't/1.db.1.1 db', 'change', 't/1.web.1.1 web', 'hold']);
 });
