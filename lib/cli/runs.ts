@@ -105,11 +105,11 @@ export function readRuns(slipwayDir: string): readonly KeptRun[] {
   const folder = join(slipwayDir, 'runs');
   if (!existsSync(folder)) return [];
   const runs = readdirSync(folder).flatMap((run) => readRun(slipwayDir, run) ?? []);
-  // Ids begin with the time; those of one second stand in no order.
-  return runs.sort(
-    (a, b) => b.id.slice(0, 15).localeCompare(a.id.slice(0, 15)) || b.record.at.localeCompare(a.record.at),
-  );
+  return runs.sort((a, b) => laterFirst(a.id.slice(0, 15), b.id.slice(0, 15)) || laterFirst(a.record.at, b.record.at));
 }
+
+/** Ids begin with the time to the second; those of one second stand in no order. Texts of one form need no locale. */
+const laterFirst = (a: string, b: string): number => (a < b ? 1 : a > b ? -1 : 0);
 
 /** One run, or null when there is none of that id. */
 export function readRun(slipwayDir: string, run: string): KeptRun | null {

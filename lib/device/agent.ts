@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { deflateSync } from 'node:zlib';
 import type { Supervisor } from '../model/service.ts';
 
 /** The agent as it is sent, and the bootstrap that receives it. */
@@ -30,7 +29,8 @@ export function agentSource(): AgentSource {
 export function loadAgent(folder: URL): AgentSource {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
   const source = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
-  const agent = deflateSync(source);
+  // Loaded here: it takes longer than all else of a start that never sees a device.
+  const agent = process.getBuiltinModule('node:zlib').deflateSync(source);
   const script = (name: string): string => readFileSync(new URL(`${name}.py`, folder), 'utf8');
   const scripts = { bootstrap: script('bootstrap'), unit: script('unit'), sudo: script('sudo') };
   return { ...scripts, agent, sha256: createHash('sha256').update(agent).digest('hex') };

@@ -7,7 +7,7 @@ import type { Known } from '../model/fact.ts';
 import type { OpaqueBody } from '../model/opaque.ts';
 import type { StepId } from '../model/ref.ts';
 import type { Step } from '../model/step.ts';
-import { binaries, type BinariesArgs } from './binaries.ts';
+import type { BinariesArgs } from './binaries.ts';
 import { boundCancel } from './cancel.ts';
 import { clock } from './clock.ts';
 import { argvOf, envOf, fit, flatten, optionsOf, valueOf, type CommandStep, type Outcome } from './command.ts';
@@ -17,9 +17,8 @@ import { folderInside } from './inside.ts';
 import { openLedger, type Ledger } from './ledger.ts';
 import { createMask, type Mask } from './mask.ts';
 import { safeName } from './names.ts';
-import { performOpaque } from './opaque.ts';
-import { notifyAll, type ChannelData, type ChannelSecret, type Told } from './notify.ts';
-import { pack, type PackArgs } from './pack.ts';
+import type { ChannelData, ChannelSecret, Told } from './notify.ts';
+import type { PackArgs } from './pack.ts';
 import { plainText } from './plain-text.ts';
 import { superviseProcess, type ProcessSpec, type Supervision } from './process.ts';
 import { withRetries } from './retries.ts';
@@ -119,7 +118,7 @@ function performOnce(site: Site, step: Step, performing: Performing, cancel: Can
     case 'notify':
       return notify(site, step, performing, cancel);
     case 'probe':
-      return Promise.resolve(probe(site, step));
+      return probe(site, step);
     case 'upload':
       return Promise.resolve(broken(`${step.kind} has no meaning here`));
   }
@@ -154,6 +153,7 @@ async function opaque(
   const body = site.opaque.get(step.id);
   if (!body) return broken(`${step.id} has no function: a plan read from a file cannot hold one`);
   const spec = { ...processSpec(site, step, performing, { argv: [] }), name: step.args.name };
+  const { performOpaque } = await import('./opaque.ts');
   const outcome = await performOpaque(body, spec, supervision(site, performing, cancel));
   return outcome.ok ? fit(step, outcome.value, step.args.name) : outcome;
 }
@@ -197,6 +197,7 @@ interface HereSpec {
 
 async function call(site: Site, step: Extract<Step, { kind: 'call' }>, cancel: Cancel): Promise<Outcome> {
   if (step.args.operation !== 'release.pack') return broken(`there is no operation ${step.args.operation} here`);
+  const { pack } = await import('./pack.ts');
   return fit(
     step,
     { ...(await pack(step.args.args as unknown as PackArgs, site.projectDir, cancel)) },
@@ -204,8 +205,9 @@ async function call(site: Site, step: Extract<Step, { kind: 'call' }>, cancel: C
   );
 }
 
-function probe(site: Site, step: Extract<Step, { kind: 'probe' }>): Outcome {
+async function probe(site: Site, step: Extract<Step, { kind: 'probe' }>): Promise<Outcome> {
   if (step.args.ask !== 'release.binaries') return broken(`there is no question ${step.args.ask} here`);
+  const { binaries } = await import('./binaries.ts');
   return fit(step, { ...binaries(step.args.args as unknown as BinariesArgs, site.projectDir) }, step.args.ask);
 }
 
@@ -231,6 +233,7 @@ async function notify(
   };
   const resolve = (name: string): ChannelSecret =>
     site.channelSecret?.(name, device) ?? { ok: false, why: `${name} is not set` };
+  const { notifyAll } = await import('./notify.ts');
   const told = await notifyAll(args.to as unknown as readonly ChannelData[], message, { resolve, cancel });
   for (const line of unheard(told)) output('stderr', `${line}\n`);
   return { ok: true, value: told as unknown as Json };

@@ -1,6 +1,3 @@
-import { get } from 'node:http';
-import { connect, createServer } from 'node:net';
-
 /** Time for one question to a service, in ms. */
 const ASK_MS = 2_000;
 
@@ -13,7 +10,8 @@ export async function portIsFree(port: number): Promise<boolean> {
   return !answers.includes(true) && (await canListen(port));
 }
 
-function answersOn(host: string, port: number): Promise<boolean> {
+async function answersOn(host: string, port: number): Promise<boolean> {
+  const { connect } = await import('node:net');
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: ASK_MS });
     const say = (answers: boolean): void => {
@@ -26,7 +24,8 @@ function answersOn(host: string, port: number): Promise<boolean> {
   });
 }
 
-function canListen(port: number): Promise<boolean> {
+async function canListen(port: number): Promise<boolean> {
+  const { createServer } = await import('node:net');
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));
@@ -35,7 +34,8 @@ function canListen(port: number): Promise<boolean> {
 }
 
 /** What a URL answers now: an HTTP status, or the code of what went wrong. */
-export function ask(url: string): Promise<number | string> {
+export async function ask(url: string): Promise<number | string> {
+  const { get } = await import('node:http');
   return new Promise((resolve) => {
     const request = get(url, { timeout: ASK_MS, agent: false }, (response) => {
       response.resume();

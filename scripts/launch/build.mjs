@@ -11,6 +11,8 @@ import { readTsconfigs } from './tsconfig.mjs';
 
 /** Packages that every start needs and that are plain code: ours, and what it is made of. All others stay where they are. */
 const BUNDLED = ['slipway', 'cac', 'picomatch'];
+/** Modules of Node that the launcher has loaded by then. */
+const LOADED = ['node:fs', 'node:path', 'node:url'];
 /** @type {Record<string, esbuild.Loader>} */
 const LOADERS = { '.ts': 'ts', '.mts': 'ts', '.js': 'js', '.mjs': 'js', '.cjs': 'js', '.json': 'json' };
 /** A file changed so shortly before it was read may change again without its times telling; in ms. */
@@ -68,6 +70,8 @@ class Builder {
       mainFields: ['main'],
       ignoreAnnotations: true,
       keepNames: true,
+      minifyWhitespace: true,
+      lineLimit: 160,
       sourcemap: 'external',
       sourcesContent: false,
       legalComments: 'none',
@@ -76,7 +80,8 @@ class Builder {
       plugins: [{ name: 'slipway', setup: (build) => this.#plugin(build) }],
     });
     for (const [path, { format, imports }] of Object.entries(result.metafile.inputs)) {
-      if (format === 'cjs' && !isInside(path, 'node_modules')) throw new Refused(`${path} is no module`);
+      if (format === 'cjs' && !path.startsWith('node:') && !isInside(path, 'node_modules'))
+        throw new Refused(`${path} is no module`);
       // A bundle that is a module has no `require`.
       if (imports.some(({ kind, external }) => kind === 'require-call' && external))
         throw new Refused(`${path} requires`);
@@ -93,10 +98,15 @@ class Builder {
     build.onResolve({ filter: /.*/ }, (args) => {
       if (args.pluginData === this) return undefined;
       if (args.kind === 'entry-point') return { path: this.#tasks };
-      if (isBuiltin(args.path)) return { path: args.path, external: true };
+      if (LOADED.includes(args.path)) return { path: args.path, external: true };
+      if (isBuiltin(args.path)) return { path: args.path, namespace: 'node' };
       return this.#resolve(build, args);
     });
-    build.onLoad({ filter: /.*/ }, ({ path }) => this.#load(path));
+    build.onLoad({ filter: /.*/, namespace: 'file' }, ({ path }) => this.#load(path));
+    // Each is loaded when the first module that imports it is: one import at the top of a bundle would load them all.
+    build.onLoad({ filter: /.*/, namespace: 'node' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    }));
   }
 
   /**

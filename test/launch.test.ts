@@ -1,0 +1,209 @@
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { until } from './device/poll.ts';
+import { ROOT } from './hello.ts';
+import { Stranger } from './strangers.ts';
+
+const LAUNCHER = join(ROOT, 'scripts/launch.mjs');
+const SHIPPED = ['launch.mjs', 'launch/build.mjs', 'launch/nearest.mjs', 'launch/tsconfig.mjs'];
+
+/** It says how it was loaded: only tsx has Node itself read source maps. */
+const TASKS = `import { main, task } from 'slipway';
+import { where, word } from './parts/word.ts';
+
+process.stderr.write(\`\${process.sourceMapsEnabled ? 'tsx' : 'bundle'} \${word} \${where}\\n\`);
+const say = task('say', { summary: 'Says it.', steps: (p) => { p.run(['echo', word], { effect: 'reads' }); } });
+const fail = task('fail', { summary: 'Fails.', steps: () => { throw new Error('on purpose'); } });
+await main(import.meta, { tasks: [say, fail] });
+`;
+const word = (text: string): string =>
+  `const text: string = '${text}';\nexport const word = text;\nexport const where = import.meta.dirname;\n`;
+
+interface Manifest {
+  readonly bundle: string | null;
+  readonly refused: string | null;
+  readonly sources: readonly { readonly path: string }[];
+}
+
+class Launched extends Stranger {
+  readonly folder = join(this.path, '.slipway/bundle', process.versions.node);
+
+  constructor() {
+    super();
+    mkdirSync(join(this.path, 'parts'));
+    this.write('package.json', JSON.stringify({ type: 'module' }));
+    this.write(
+      'tsconfig.json',
+      `{ // with a comment\n "compilerOptions": { "module": "NodeNext", "paths": { "slipway": ["${ROOT}/lib/index.ts"] } }, }`,
+    );
+    symlinkSync(join(ROOT, 'node_modules'), join(this.path, 'node_modules'));
+    this.write('tasks.ts', TASKS);
+    this.write('parts/word.ts', word('one'));
+  }
+
+  /** How it was loaded and what it says, and what came of it. */
+  async launch(args: readonly string[], env = {}): Promise<{ said: string; status: number | null; rest: string }> {
+    const { status, stderr, stdout } = await this.run(process.execPath, [LAUNCHER, 'tasks.ts', ...args], env);
+    const [said = '', ...rest] = stderr.split('\n');
+    return { said: said.replace(` ${join(this.path, 'parts')}`, ''), status, rest: rest.join('\n') + stdout };
+  }
+
+  manifest(): Manifest {
+    return JSON.parse(readFileSync(join(this.folder, 'manifest.json'), 'utf8')) as Manifest;
+  }
+
+  /** Performs, and waits for the bundle that is made after it. */
+  async performed(): Promise<string> {
+    const before = this.made();
+    const { said, status } = await this.launch(['say']);
+    expect(status).toBe(0);
+    await until(
+      'the bundle is made',
+      () => this.made() !== before && !existsSync(join(this.folder, 'building')),
+      60_000,
+    );
+    return said;
+  }
+
+  made(): number | null {
+    return statSync(join(this.folder, 'manifest.json'), { throwIfNoEntry: false })?.ino ?? null;
+  }
+
+  get bundle(): string {
+    return join(this.folder, this.manifest().bundle ?? 'none');
+  }
+
+  /** Everything below the project with its times. */
+  tree(): readonly string[] {
+    const names = readdirSync(this.path, { recursive: true, encoding: 'utf8' }).sort();
+    return names.map((name) => `${name} ${String(lstatSync(join(this.path, name)).mtimeMs)}`);
+  }
+}
+
+let project: Launched;
+beforeEach(() => {
+  project = new Launched();
+});
+afterEach(async () => {
+  await until('nothing is made any more', () => !existsSync(join(project.folder, 'building')), 60_000);
+  project.remove();
+});
+
+test('the first run is under tsx, the next ones are from a bundle, and say the same', async () => {
+  expect(await project.performed()).toBe('tsx one');
+  expect(project.manifest().refused).toBeNull();
+  expect(await project.launch(['say'])).toMatchObject({ said: 'bundle one', status: 0 });
+  const listed = await project.launch(['--list']);
+  expect(listed.said).toBe('bundle one');
+  const plain = await project.must(process.execPath, ['--import', 'tsx', 'tasks.ts', '--list']);
+  expect(listed.rest).toBe(plain);
+  // What is not bundled is found where it lies, and what is has been taken down.
+  const paths = project.manifest().sources.map(({ path }) => path);
+  for (const path of [...SHIPPED.map((name) => join(ROOT, 'scripts', name)), join(ROOT, 'lib/host/process.ts')])
+    expect(paths).toContain(path);
+  expect(lstatSync(project.folder).mode & 0o777).toBe(0o700);
+});
+
+test('never an answer of an old bundle: an edit of the same size, its time put back', async () => {
+  await project.performed();
+  const path = join(project.path, 'parts/word.ts');
+  const { atime, mtime } = statSync(path);
+  writeFileSync(path, word('two'));
+  utimesSync(path, atime, mtime);
+  expect(await project.performed()).toBe('tsx two');
+  expect((await project.launch(['say'])).said).toBe('bundle two');
+  writeFileSync(path, word('two'));
+  // The same content is no change.
+  expect((await project.launch(['--list'])).said).toBe('bundle two');
+  rmSync(path);
+  expect((await project.launch(['say'])).status).not.toBe(0);
+});
+
+test('what takes the place of a source makes the bundle old: another target of a link, a nearer package.json', async () => {
+  writeFileSync(join(project.path, 'parts/other.ts'), word('other'));
+  writeFileSync(join(project.path, 'parts/first.ts'), word('first'));
+  rmSync(join(project.path, 'parts/word.ts'));
+  symlinkSync('first.ts', join(project.path, 'parts/word.ts'));
+  expect(await project.performed()).toBe('tsx first');
+  expect((await project.launch(['--list'])).said).toBe('bundle first');
+  rmSync(join(project.path, 'parts/word.ts'));
+  symlinkSync('other.ts', join(project.path, 'parts/word.ts'));
+  expect(await project.performed()).toBe('tsx other');
+  writeFileSync(join(project.path, 'parts/package.json'), '{ "type": "module" }');
+  expect((await project.launch(['--list'])).said).toBe('tsx other');
+});
+
+describe('a bundle that cannot be trusted', () => {
+  const same = async (damage: () => void): Promise<void> => {
+    await project.performed();
+    damage();
+    expect(await project.launch(['--list'])).toMatchObject({ said: 'tsx one', status: 0 });
+  };
+  test('cut short', () => same(() => truncateSync(project.bundle, 1000)));
+  test('overwritten', () =>
+    same(() => writeFileSync(project.bundle, readFileSync(project.bundle).fill('x', 100, 200))));
+  test('gone', () => same(() => rmSync(project.bundle)));
+  test('its manifest cut short', () => same(() => truncateSync(join(project.folder, 'manifest.json'), 1000)));
+  test('its manifest of another form', () =>
+    same(() => writeFileSync(join(project.folder, 'manifest.json'), '{"key":1}')));
+  test('in a folder that others may enter', () => same(() => chmodSync(project.folder, 0o755)));
+});
+
+test('a stack names the files that were written, and so does a task', async () => {
+  await project.performed();
+  const failed = await project.launch(['fail']);
+  expect(failed.said).toBe('bundle one');
+  expect(failed.rest).toContain(`${project.path}/tasks.ts:6:`);
+  project.write('tasks.ts', TASKS.replace("task('fail'", "task('say'"));
+  await project.launch(['--list']);
+  const twice = await project.launch(['--list']);
+  expect(twice.rest).toContain(`two tasks are named say: ${project.path}/tasks.ts:5 and ${project.path}/tasks.ts:6`);
+});
+
+test('a plan on paper writes nothing, and has nothing made', async () => {
+  await project.performed();
+  for (const state of ['bundle', 'tsx']) {
+    const before = project.tree();
+    expect(await project.launch(['say', '--dry-run'])).toMatchObject({ said: `${state} one`, status: 0 });
+    expect(project.tree()).toEqual(before);
+    writeFileSync(join(project.path, 'parts/word.ts'), `${word('one')}// edited\n`);
+  }
+});
+
+test('modules that Node is told to load otherwise are left to tsx', async () => {
+  await project.performed();
+  project.write('hook.mjs', '');
+  expect((await project.launch(['--list'], { NODE_OPTIONS: '--import ./hook.mjs' })).said).toBe('tsx one');
+  expect((await project.launch(['--list'])).said).toBe('bundle one');
+});
+
+test.each([
+  ['the text of an opaque step', (text: string) => `${text}\nexport const opaque = 1;\n`],
+  ['an import that is computed', (text: string) => `${text}\nexport const more = (name: string) => import(name);\n`],
+  ['import.meta.resolve', (text: string) => `${text}\nexport const at = () => import.meta.resolve('./x.ts');\n`],
+])('what a bundle might do otherwise is not bundled, and not tried again: %s', async (_, edit) => {
+  writeFileSync(join(project.path, 'parts/word.ts'), edit(word('one')));
+  expect(await project.performed()).toBe('tsx one');
+  expect(project.manifest()).toMatchObject({
+    bundle: null,
+    refused: expect.stringContaining('parts/word.ts') as string,
+  });
+  const made = project.made();
+  // Young files are taken down again once; from then on nothing is made.
+  expect(await project.launch(['--list'])).toMatchObject({ said: 'tsx one', status: 0 });
+  expect(project.made()).toBe(made);
+});
