@@ -12,6 +12,7 @@ interface Options {
   readonly out?: string;
   readonly jobs?: string;
   readonly keepGoing?: true;
+  readonly shuffle?: string;
   readonly force?: true;
   readonly yes?: true;
   readonly confirm?: string;
@@ -24,6 +25,7 @@ interface Options {
 
 /** Most tasks at once that anybody can ask for. */
 const MAX_JOBS = 1024;
+const MAX_SEED = 2 ** 32 - 1;
 
 /** Parses what follows `tasks.ts` on the command line. Throws a `UsageError` for the first mistake. */
 export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask[]): Promise<Invocation> {
@@ -53,6 +55,7 @@ export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask
     goals,
     mode: mode(options),
     force: options.force ?? false,
+    ...(options.shuffle !== undefined && { shuffle: seed(options.shuffle) }),
     rest: restFor(tokens, goals),
     ...manner,
     ...pace,
@@ -110,6 +113,16 @@ function jobs(given: string | undefined): number | null {
   if (count < 1 || count > MAX_JOBS)
     throw new UsageError(`--jobs must be a whole number from 1 to ${String(MAX_JOBS)}, not ${given}`, 'type -j 4');
   return count;
+}
+
+function seed(given: string): number {
+  if (given === 'random') return Math.floor(Math.random() * (MAX_SEED + 1));
+  if (!/^\d{1,10}$/.test(given) || Number(given) > MAX_SEED)
+    throw new UsageError(
+      `--shuffle must be a whole number up to ${String(MAX_SEED)}, or random, not ${given}`,
+      'type --shuffle random',
+    );
+  return Number(given);
 }
 
 function helpTopic(words: readonly string[], tasks: readonly AnyTask[]): string | null {

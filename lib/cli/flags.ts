@@ -13,6 +13,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'out', value: 'FILE', summary: 'plan, and keep the approval for "apply FILE"' },
   { name: 'jobs', short: 'j', value: 'N', summary: 'at most N tasks at the same time' },
   { name: 'keep-going', short: 'k', summary: 'after a failure go on with what does not need it' },
+  { name: 'shuffle', value: 'SEED', summary: 'a random order of what may run in any; SEED: a number, or "random"' },
   { name: 'force', summary: 'run tasks that are fresh, too' },
   { name: 'yes', summary: 'answer yes where a yes is asked for' },
   { name: 'confirm', value: 'NAME', summary: 'confirm what cannot be undone, by its name' },

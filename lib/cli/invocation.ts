@@ -47,6 +47,8 @@ export type Invocation =
         readonly goals: readonly Goal[];
         readonly mode: Mode;
         readonly force: boolean;
+        /** Seed of a random order. */
+        readonly shuffle?: number;
         readonly rest: readonly string[];
       })
   | (Manner & Pace & { readonly kind: 'verb' } & Verb)

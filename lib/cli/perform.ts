@@ -4,6 +4,7 @@ import { replayPerformer, type Leftover } from '../engine/journal.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
 import { reapLeftovers } from '../host/ledger.ts';
+import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
 import { known } from '../model/fact.ts';
 import type { Plan, Planned } from '../model/plan.ts';
@@ -40,6 +41,8 @@ export interface PerformOptions {
   readonly jobs: number | null;
   readonly keepGoing: boolean;
   readonly force: boolean;
+  /** Seed of a random order. */
+  readonly shuffle?: number;
   readonly said: Said;
   /** Stands between the engine and the performers: the facts of an approval are compared there. */
   readonly through?: (live: LivePerformer) => LivePerformer;
@@ -61,6 +64,7 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   const run = newRunId(new Date());
   beginRun(slipwayDir, run, prepared.plan, aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets));
   const { freshness, save } = openFreshness(context, variableOf(context));
+  if (options.shuffle !== undefined) say(`shuffled: --shuffle ${String(options.shuffle)} takes this order again`);
   const status = await live(context, prepared, { ...options, run }, (common, emit) => {
     emit({ type: 'run-started', run, digest: prepared.plan.digest, goals: prepared.plan.goals, pid: process.pid });
     return runPlan(prepared.plan, { ...common, freshness });
@@ -111,7 +115,7 @@ async function live(
   options: PerformOptions & { readonly run: string },
   walk: (common: Omit<RunOptions, 'freshness'>, emit: (event: RunEvent) => void) => Promise<number>,
 ): Promise<number> {
-  const { run, manner, force, keepGoing } = options;
+  const { run, manner, force, keepGoing, shuffle } = options;
   const consent = await consented(plan, options.said);
   const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);
@@ -131,7 +135,18 @@ async function live(
   };
   try {
     const status = await walk(
-      { run, performer, clock, cancel: signals.cancel, capacity, keepGoing, force, emit, line: stepLine },
+      {
+        run,
+        performer,
+        clock,
+        cancel: signals.cancel,
+        capacity,
+        keepGoing,
+        force,
+        emit,
+        line: stepLine,
+        ...(shuffle !== undefined && { random: seededRandom(shuffle) }),
+      },
       emit,
     );
     await reporter.close();

@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly cancel: Cancel;
   readonly capacity: Capacity;
   readonly keepGoing: boolean;
+  /** Decides the order of what may run in any: a need that nobody declared is found by it. */
+  readonly random?: () => number;
   readonly freshness: Freshness;
   /** Runs tasks that are fresh, too. */
   readonly force: boolean;
@@ -51,7 +53,11 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
   await schedule(
     nodes,
     options.capacity,
-    { keepGoing, stopped: () => !past && options.cancel.cancelled !== null },
+    {
+      keepGoing,
+      stopped: () => !past && options.cancel.cancelled !== null,
+      ...(options.random && { random: options.random }),
+    },
     (node) => run.node(node),
   );
   const outcome = run.outcome();

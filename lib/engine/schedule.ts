@@ -20,6 +20,13 @@ interface Waiting {
 /** So many ready nodes that do not fit are passed over in search of one that does. */
 const MAX_MISFITS = 64;
 
+/** How nodes are chosen. `random` (0 to 1): what may run in any order is taken in one that it decides. */
+export interface Choice {
+  readonly keepGoing: boolean;
+  readonly stopped: () => boolean;
+  readonly random?: () => number;
+}
+
 /**
  * Runs nodes after their needs, the longest path to a goal first, as many at a time as fit. After a failure nothing
  * new starts; with `keepGoing` only what needs the failed node is left out. Nodes must come after their needs.
@@ -27,10 +34,12 @@ const MAX_MISFITS = 64;
 export async function schedule(
   nodes: readonly PlanNode[],
   capacity: Capacity,
-  options: { readonly keepGoing: boolean; readonly stopped: () => boolean },
+  options: Choice,
   runNode: (node: PlanNode) => Promise<NodeState>,
 ): Promise<ReadonlyMap<string, NodeState>> {
   const all = link(nodes);
+  const { random } = options;
+  if (random) for (const one of all) one.priority = random();
   const ready = new Ready(all);
   const running = new Running(capacity);
   let failed = false;

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { schedule, type Capacity, type NodeState } from '../../lib/engine/schedule.ts';
 import type { PlanNode } from '../../lib/model/plan.ts';
 import type { Resources } from '../../lib/model/task.ts';
+import { seededRandom } from '../../lib/host/random.ts';
 import { settled } from './rig.ts';
 
 const node = (id: string, needs: readonly string[] = [], resources: Resources = {}): PlanNode => ({
@@ -27,7 +28,7 @@ class Yard {
   over = false;
   readonly end: Promise<ReadonlyMap<string, NodeState>>;
 
-  constructor(nodes: readonly PlanNode[], capacity: Partial<Capacity> = {}, keepGoing = false) {
+  constructor(nodes: readonly PlanNode[], capacity: Partial<Capacity> = {}, keepGoing = false, random?: () => number) {
     const run = (one: PlanNode): Promise<NodeState> => {
       this.order.push(one.id);
       return new Promise((resolve) => this.running.set(one.id, resolve));
@@ -35,7 +36,7 @@ class Yard {
     this.end = schedule(
       nodes,
       { jobs: 2, memoryMb: 100, cpu: 4, ...capacity },
-      { keepGoing, stopped: () => this.stopped },
+      { keepGoing, stopped: () => this.stopped, ...(random && { random }) },
       run,
     ).finally(() => (this.over = true));
   }
@@ -90,6 +91,18 @@ describe('the schedule', () => {
     );
     expect(yard.now).toEqual(['a']);
     expect(await yard.finish('a')).toEqual(['b']);
+  });
+
+  test('in a random order every order that the needs allow comes up, the same one for the same seed', async () => {
+    const order = async (seed: number): Promise<string> => {
+      const yard = new Yard([node('a'), node('b', ['a']), node('c')], { jobs: 1 }, false, seededRandom(seed));
+      while (!yard.over) await yard.finish(yard.now[0] ?? '');
+      return yard.order.join('');
+    };
+    const seeds = Array.from({ length: 40 }, (_, seed) => seed);
+    const orders = await Promise.all(seeds.map(order));
+    expect([...new Set(orders)].sort()).toEqual(['abc', 'acb', 'cab']);
+    expect(await Promise.all(seeds.map(order))).toEqual(orders);
   });
 
   test('starts nothing new after a failure, and lets the others end', async () => {
