@@ -1,8 +1,11 @@
 /** Every figure beside its target; status 1 when one is missed. Run: `npm run bench`, on a machine that does nothing else. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { measureFan } from './fan.ts';
 import { report, type Figure } from './figures.ts';
+import { measureInputs } from './inputs.ts';
 import { measureLiveView } from './live-view.ts';
+import { measureNoop } from './noop.ts';
 import { measureStartup } from './startup.ts';
 import { measureTransfer } from './transfer.ts';
 
@@ -33,6 +36,9 @@ const figures = [
   ...(await measureStartup()),
   ...measureEngine(),
   ...(await measureLiveView()),
+  ...(await measureNoop()),
+  ...(await measureFan()),
+  ...(await measureInputs()),
   ...(await measureTransfer()),
 ];
 process.exitCode = report(figures) ? 0 : 1;

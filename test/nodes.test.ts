@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Hello, ROOT } from './hello.ts';
 import { ended, must } from './strangers.ts';
@@ -11,6 +11,14 @@ const MAJORS = [22, 24, 26];
 /** npm's packages of Node's binaries; they are what the package `node` installs by a script. */
 const PACKAGE = `node${process.platform === 'darwin' && process.arch === 'arm64' ? '-bin' : ''}-${process.platform}-${process.arch}`;
 const CACHE = join(tmpdir(), 'slipway-nodes');
+
+/** What the Node itself can make a difference to. Boards, the platform and the matrix run the same code once more. */
+const SELECTED = [
+  ...['model', 'engine', 'config', 'ops', 'host', 'report', 'cli'].map((row) => `test/${row}/`),
+  ...['deploy', 'mistakes', 'shuffle', 'signals'].map((name) => `test/e2e/${name}.test.ts`),
+  'test/launch.test.ts',
+];
+const SELECTED_MS = 900_000;
 
 /** The Node of a major version, installed once per machine. Fails with the version's name. */
 async function nodeOf(major: number): Promise<string> {
@@ -75,6 +83,21 @@ describe.each(MAJORS)('Node %i', (major) => {
     });
     expect(await hello.slipway(['rehearsal', 'stop'], node)).toMatchObject({ status: 0 });
   });
+
+  test(
+    'passes the tests',
+    async () => {
+      const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
+      const PATH = `${dirname(node)}:${process.env['PATH'] ?? ''}`;
+      const told = await must(node, [vitest, 'run', '--reporter', 'json', ...SELECTED], ROOT, { PATH, CI: 'true' });
+      const { numTotalTests, numPassedTests } = JSON.parse(told.slice(told.indexOf('{'))) as {
+        [count in 'numTotalTests' | 'numPassedTests']: number;
+      };
+      expect(numPassedTests).toBe(numTotalTests);
+      expect(numTotalTests).toBeGreaterThan(500);
+    },
+    SELECTED_MS,
+  );
 
   test('strips the types of the sources itself', async () => {
     const under = await must(process.execPath, ['--import', 'tsx', 'tasks.ts', '--list'], ROOT);

@@ -31,7 +31,8 @@ export class Stranger {
   }
 
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    // A bundle may still be written below it.
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
   run(command: string, args: readonly string[], env: { readonly [name: string]: string } = {}): Promise<Ended> {
