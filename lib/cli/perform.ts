@@ -3,6 +3,7 @@ import { ALWAYS_RUN } from '../engine/freshness.ts';
 import { replayPerformer, type Leftover } from '../engine/journal.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
+import { keepHeapSmall } from '../host/heap.ts';
 import { reapLeftovers } from '../host/ledger.ts';
 import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
@@ -116,6 +117,7 @@ async function live(
   walk: (common: Omit<RunOptions, 'freshness'>, emit: (event: RunEvent) => void) => Promise<number>,
 ): Promise<number> {
   const { run, manner, force, keepGoing, shuffle } = options;
+  keepHeapSmall();
   const consent = await consented(plan, options.said);
   const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);
