@@ -103,7 +103,9 @@ function announce(tasks, folder, key) {
   /** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.performed')] = async () => {
     const { spawn } = await import('node:child_process');
     const builder = fileURLToPath(new URL('launch/build.mjs', import.meta.url));
-    spawn(process.execPath, [builder, tasks, folder, key], { detached: true, stdio: 'ignore' })
+    // What Node is told to do with this process, a profile say, is not meant for that one.
+    const env = { ...process.env, NODE_OPTIONS: undefined, NODE_V8_COVERAGE: undefined };
+    spawn(process.execPath, [builder, tasks, folder, key], { detached: true, stdio: 'ignore', env })
       .on('error', () => undefined)
       .unref();
   };

@@ -17,6 +17,8 @@ const LOADED = ['node:fs', 'node:path', 'node:url'];
 const LOADERS = { '.ts': 'ts', '.mts': 'ts', '.js': 'js', '.mjs': 'js', '.cjs': 'js', '.json': 'json' };
 /** A file changed so shortly before it was read may change again without its times telling; in ms. */
 const RACY_MS = 2_000;
+/** So far a file's times may lie behind the clock; in ms. */
+const CLOCK_MS = 20;
 /** A builder that began so long ago has died; in ms. */
 const ABANDONED_MS = 60_000;
 
@@ -34,6 +36,7 @@ class Builder {
   #tasks;
   /** @type {ReturnType<typeof readTsconfigs>} */
   #tsconfig;
+  #beganMs = Date.now();
 
   /** @param {string} tasks */
   constructor(tasks) {
@@ -41,6 +44,7 @@ class Builder {
     const { found, absent } = nearest(dirname(tasks), 'tsconfig.json');
     for (const path of absent) this.#absent.add(path);
     this.#tsconfig = readTsconfigs(found);
+    for (const path of this.#tsconfig.files) this.#source(path);
     const own = ['../launch.mjs', 'build.mjs', 'nearest.mjs', 'tsconfig.mjs'];
     for (const name of own) this.#source(fileURLToPath(new URL(name, import.meta.url)));
     for (const name of ['esbuild', 'tsx']) this.#source(this.#package(import.meta.dirname, name).manifest);
@@ -48,14 +52,12 @@ class Builder {
 
   /** What decides about the bundle, as the manifest holds it. */
   inputs() {
-    for (const path of this.#tsconfig.files) this.#source(path);
     return { sources: [...this.#sources.values()], absent: [...this.#absent], links: [...this.#links] };
   }
 
   async build() {
     const { refused } = this.#tsconfig;
     if (refused !== null) throw new Refused(refused);
-    const beganMs = Date.now();
     const result = await esbuild.build({
       entryPoints: [this.#tasks],
       bundle: true,
@@ -87,7 +89,7 @@ class Builder {
         throw new Refused(`${path} requires`);
     }
     for (const { path } of [...this.#sources.values()]) this.#manifestOf(path);
-    this.#refuseChangedSince(beganMs);
+    this.#refuseChanged();
     const [map, code] = result.outputFiles;
     if (!map || !code) throw new Error('esbuild made no bundle');
     return { code: code.contents, map: absolute(map.text) };
@@ -218,13 +220,10 @@ class Builder {
     if (found !== null && !this.#sources.has(found)) this.#source(found);
   }
 
-  /**
-   * What esbuild reads by itself is taken down afterwards, and must not have changed between.
-   * @param {number} beganMs
-   */
-  #refuseChangedSince(beganMs) {
-    for (const path of [...this.#sources.keys(), ...this.#tsconfig.files])
-      if (/\.json$/.test(path) && fs.statSync(path).ctimeMs > beganMs - 20)
+  /** What esbuild reads by itself, at some time of its own, must not have changed since this began. */
+  #refuseChanged() {
+    for (const path of this.#sources.keys())
+      if (path.endsWith('.json') && fs.statSync(path).ctimeMs > this.#beganMs - CLOCK_MS)
         throw new Error(`${path} changed meanwhile`);
   }
 }
