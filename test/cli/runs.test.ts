@@ -1,0 +1,59 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { beginRun, leavesTraces, leftovers, openJournal, readRun, readRuns } from '../../lib/cli/runs.ts';
+import { makePlan } from '../../lib/engine/graph.ts';
+import { sha256 } from '../../lib/host/hash.ts';
+import type { Plan } from '../../lib/model/plan.ts';
+import { task, type TaskSpec } from '../../lib/model/task.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'slipway-runs-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const planOf = (steps: NonNullable<TaskSpec<{}, {}, void>['steps']>): Plan =>
+  makePlan([task('one', { summary: 'One.', steps })()], sha256).plan;
+const ABOUT = { commandLine: 'one', client: 'somebody@here', commit: null, targets: [] };
+
+test('a run is waited for on the disk when it does more than read and derive files here', () => {
+  expect(leavesTraces(planOf((p) => void p.run(['true'], { effect: 'reads' })))).toBe(false);
+  expect(leavesTraces(planOf((p) => void p.run(['make'], { effect: 'derives' })))).toBe(false);
+  expect(leavesTraces(planOf((p) => p.write('a', 'b')))).toBe(true);
+  expect(leavesTraces(planOf((p) => void p.run(['rm', 'a'], { effect: 'collects' })))).toBe(true);
+});
+
+test('a plan that a power cut left empty, or cut short, is no run', () => {
+  const plan = planOf((p) => void p.run(['true'], { effect: 'reads' }));
+  for (const run of ['20260101-000000-aaaa', '20260101-000001-aaaa']) beginRun(folder, run, plan, ABOUT);
+  const path = join(folder, 'runs/20260101-000001-aaaa/plan.json');
+  const whole = readFileSync(path, 'utf8');
+  for (const text of ['', whole.slice(0, -10)]) {
+    writeFileSync(path, text);
+    expect(readRuns(folder).map(({ id }) => id)).toEqual(['20260101-000000-aaaa']);
+  }
+});
+
+test('a run is over when its last whole line says so, and left what its lines say otherwise', () => {
+  const run = '20260101-000002-aaaa';
+  beginRun(
+    folder,
+    run,
+    planOf((p) => p.write('a', 'b')),
+    ABOUT,
+  );
+  // Another process that is gone.
+  const path = join(folder, 'runs', run, 'plan.json');
+  writeFileSync(path, readFileSync(path, 'utf8').replace(/"started":"[^"]*"/, '"started":"1"'));
+  const journal = openJournal(folder, run);
+  const open = (): readonly string[] => leftovers(readRuns(folder)).flatMap(({ past }) => past.open);
+  journal.write({ type: 'change-started', id: 'one/1' });
+  expect([readRun(folder, run)?.isOver, open()]).toEqual([false, ['one/1']]);
+  const finished = { type: 'run-finished', run, status: 4, durationMs: 1 } as const;
+  journal.write({ ...finished, outcome: 'not-put-back' });
+  expect([readRun(folder, run)?.isOver, open()]).toEqual([false, ['one/1']]);
+  journal.write({ ...finished, outcome: 'failed' });
+  expect([readRun(folder, run)?.isOver, open()]).toEqual([true, []]);
+  journal.close();
+  writeFileSync(join(folder, 'runs', run, 'journal.jsonl'), '{"type":"run-fini', { flag: 'a' });
+  expect(readRun(folder, run)?.isOver).toBe(false);
+});
