@@ -63,10 +63,7 @@ export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask
     goals,
     mode: mode(options),
     force: options.force ?? false,
-<<<<<<< HEAD
     explain: options.explain ?? false,
-=======
->>>>>>> fast
     ...(options.shuffle !== undefined && { shuffle: seed(options.shuffle) }),
     rest: restFor(tokens, goals),
     ...manner,

@@ -71,10 +71,7 @@ export type Invocation =
         readonly goals: readonly Goal[];
         readonly mode: Mode;
         readonly force: boolean;
-<<<<<<< HEAD
         readonly explain: boolean;
-=======
->>>>>>> fast
         /** Seed of a random order. */
         readonly shuffle?: number;
         readonly rest: readonly string[];

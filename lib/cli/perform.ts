@@ -48,11 +48,8 @@ export interface PerformOptions {
   readonly jobs: number | null;
   readonly keepGoing: boolean;
   readonly force: boolean;
-<<<<<<< HEAD
   /** Says of every task why it runs or does not. */
   readonly explain?: boolean;
-=======
->>>>>>> fast
   /** Seed of a random order. */
   readonly shuffle?: number;
   readonly said: Said;
@@ -86,19 +83,10 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   const sayUnlessSaid = (line: string): void => (folder.slipwayDir === slipwayDir ? say(line) : undefined);
   const { freshness, save } = openFreshness(context, variableOf(context), sayUnlessSaid, 'keeps');
   const run = newRunId(new Date());
-<<<<<<< HEAD
   const about = aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets);
   const folder = openRunFolder(slipwayDir, leavesTraces(prepared.plan), say, (dir) => {
     forgetOldRuns(dir, runs);
     beginRun(dir, run, prepared.plan, about);
-=======
-  beginRun(slipwayDir, run, prepared.plan, aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets));
-  const { freshness, save } = openFreshness(context, variableOf(context));
-  if (options.shuffle !== undefined) say(`shuffled: --shuffle ${String(options.shuffle)} takes this order again`);
-  const status = await live(context, prepared, { ...options, run }, (common, emit) => {
-    emit({ type: 'run-started', run, digest: prepared.plan.digest, goals: prepared.plan.goals, pid: process.pid });
-    return runPlan(prepared.plan, { ...common, freshness });
->>>>>>> fast
   });
   if (options.shuffle !== undefined) say(`shuffled: --shuffle ${String(options.shuffle)} takes this order again`);
   try {
@@ -158,15 +146,9 @@ export async function live(
   options: PerformOptions & { readonly run: string },
   walk: (common: Omit<RunOptions, 'freshness'>, emit: RunOptions['emit']) => Promise<number>,
 ): Promise<number> {
-<<<<<<< HEAD
   const { run, manner, force, keepGoing, shuffle, undoes } = options;
   keepHeapSmall();
   const consent = options.consent ?? (await consented(plan, options.said));
-=======
-  const { run, manner, force, keepGoing, shuffle } = options;
-  keepHeapSmall();
-  const consent = await consented(plan, options.said);
->>>>>>> fast
   const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);
   const durations = openDurations(context.slipwayDir);

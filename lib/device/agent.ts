@@ -31,13 +31,8 @@ export function loadAgent(folder: URL): AgentSource {
   const source = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
   // Loaded here: it takes longer than all else of a start that never sees a device.
   const agent = process.getBuiltinModule('node:zlib').deflateSync(source);
-<<<<<<< HEAD
   const script = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
   const scripts = { bootstrap: script('bootstrap.py'), unit: script('unit.sh'), sudo: script('sudo.py') };
-=======
-  const script = (name: string): string => readFileSync(new URL(`${name}.py`, folder), 'utf8');
-  const scripts = { bootstrap: script('bootstrap'), unit: script('unit'), sudo: script('sudo') };
->>>>>>> fast
   return { ...scripts, agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 
