@@ -148,7 +148,7 @@ async function verb(context: Context, invocation: Extract<Invocation, { kind: 'v
       return (await import('./verbs/history.ts')).history(context, manner);
     case 'show':
       if (invocation.pages) return (await import('./pages.ts')).pagesOf(context, invocation.run, invocation.pages);
-      return (await import('./verbs/history.ts')).show(context, invocation, manner);
+      return (await import('./verbs/show.ts')).show(context, invocation, manner);
     case 'trace-inputs':
       return (await import('./verbs/trace-inputs.ts')).traceInputs(context, manner, invocation);
     case 'undo':

@@ -45,6 +45,21 @@ export function innermost(at: At): Undo[] {
   return at.undos[at.undos.length - 1] as Undo[];
 }
 
+/** The top of a task. */
+export function topOf(undos: Undo[], cancel: Cancel): At {
+  return {
+    certainty: 'certain',
+    change: null,
+    parent: null,
+    iteration: '',
+    cancel,
+    undoing: false,
+    undos: [undos],
+    armed: false,
+    leaseMs: null,
+  };
+}
+
 /** What the walk tells to whoever follows it. */
 export interface Follower {
   /** An earlier life of the run is gone through again: no cancel ends that before its changes are found. */

@@ -7,8 +7,8 @@ import type { Block, Effect, Item, Scope, Step } from '../model/step.ts';
 import { attempt } from './attempt.ts';
 import { CancelSource, NEVER } from './cancel.ts';
 import { Facts, resolveStep, settleRefs } from './facts.ts';
+import { innermost, topOf, type At, type Follower, type ItemOf, type Undo, type Walked } from './follower.ts';
 import { walkHold, type Hold } from './holding.ts';
-import { innermost, type At, type Follower, type ItemOf, type Undo, type Walked } from './follower.ts';
 import { armedChange, walkDeadMan } from './dead-man.ts';
 import { walkParallel } from './parallel.ts';
 import { unwindNotifying, walkNotifying, type Telling } from './telling.ts';
@@ -28,21 +28,6 @@ export interface WalkContext {
 const DONE: Walked = { ok: true };
 /** Effects after which a device still is what it was. */
 const HARMLESS: ReadonlySet<Effect> = new Set(['reads', 'derives', 'tells'] as const);
-
-/** The top of a task. */
-function topOf(undos: Undo[], cancel: Cancel): At {
-  return {
-    certainty: 'certain',
-    change: null,
-    parent: null,
-    iteration: '',
-    cancel,
-    undoing: false,
-    undos: [undos],
-    armed: false,
-    leaseMs: null,
-  };
-}
 
 /**
  * Walks the steps of one task. The same walk serves every mode: what a performer does not know is explored on both

@@ -1,7 +1,5 @@
-import { quoteWord } from './quote.ts';
 import { neutral } from './neutral.ts';
 import { paintWith } from './colors.ts';
-import { duration } from './outcome.ts';
 
 /** A run in one line of the history. */
 export interface Summary {
@@ -37,7 +35,7 @@ export function historyLines(
   const rows = runs.map((one) => [
     one.run,
     `${one.outcome}${(one.status ?? 0) === 0 ? '' : ` ${String(one.status)}`}`,
-    one.durationMs === null ? '-' : duration(one.durationMs),
+    one.durationMs === null ? '-' : `${(one.durationMs / 1000).toFixed(1)} s`,
     one.who === '' ? '-' : one.who,
     one.commit?.slice(0, COMMIT_DIGITS) ?? '-',
     `${one.goals.join(', ')}${one.undoneBy === null ? '' : ' (put back)'}`,
@@ -57,28 +55,5 @@ export function historyLines(
       const outcome = runs[at]?.outcome;
       return outcome === 'done' ? line(row) : paint(outcome === 'running' ? 'cyan' : 'red', line(row));
     }),
-  ];
-}
-
-/** What stands above the steps of a run. */
-export function summaryLines(one: Summary, logs: string): readonly string[] {
-  const { outcome, status, durationMs, undoes, undoneBy, targets } = one;
-  const about: readonly (readonly [string, string | null])[] = [
-    ['typed', one.commandLine],
-    ['by', one.client ?? (one.who === '' ? null : one.who)],
-    ['begun', `${one.at.slice(0, 19).replace('T', ' ')} UTC`],
-    ['commit', one.commit],
-    ['on', targets.length === 0 ? null : targets.join(', ')],
-    ['puts back', undoes === null ? null : `run ${undoes}`],
-    ['put back by', undoneBy === null ? null : `run ${undoneBy}`],
-    ['output', quoteWord(logs)],
-  ];
-  const ended = [
-    status === null ? '' : ` (status ${String(status)})`,
-    durationMs === null ? '' : ` after ${duration(durationMs)}`,
-  ];
-  return [
-    `run ${one.run}: ${outcome}${ended.join('')}`,
-    ...about.flatMap(([name, text]) => (text === null ? [] : [neutral(`  ${name.padEnd(11)}  ${text}`, false)])),
   ];
 }

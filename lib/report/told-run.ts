@@ -6,8 +6,10 @@ import type { Plan } from '../model/plan.ts';
 import { itemsIn, type Step } from '../model/step.ts';
 import { paintWith, type Paint } from './colors.ts';
 import { messageLines, tailOf } from './explain.ts';
+import type { Summary } from './history.ts';
 import { neutral } from './neutral.ts';
 import { duration } from './outcome.ts';
+import { quoteWord } from './quote.ts';
 
 /** Where a step's output is kept whole, and how much of it there is. */
 export interface StepLog {
@@ -153,5 +155,28 @@ function stepLines({ outcome, durationMs, line, failure, log, id }: ToldStep, pa
     `${paint(STYLES[outcome], MARKS[outcome])} ${time}  ${neutral(line, false)} ${paint('dim', id)}`,
     ...why.map((text) => `             ${paint('red', text)}`),
     ...(failure === null ? [] : where).map((text) => `             ${paint('dim', text)}`),
+  ];
+}
+
+/** What stands above the steps of a run. */
+export function summaryLines(one: Summary, logs: string): readonly string[] {
+  const { outcome, status, durationMs, undoes, undoneBy, targets } = one;
+  const about: readonly (readonly [string, string | null])[] = [
+    ['typed', one.commandLine],
+    ['by', one.client ?? (one.who === '' ? null : one.who)],
+    ['begun', `${one.at.slice(0, 19).replace('T', ' ')} UTC`],
+    ['commit', one.commit],
+    ['on', targets.length === 0 ? null : targets.join(', ')],
+    ['puts back', undoes === null ? null : `run ${undoes}`],
+    ['put back by', undoneBy === null ? null : `run ${undoneBy}`],
+    ['output', quoteWord(logs)],
+  ];
+  const ended = [
+    status === null ? '' : ` (status ${String(status)})`,
+    durationMs === null ? '' : ` after ${duration(durationMs)}`,
+  ];
+  return [
+    `run ${one.run}: ${outcome}${ended.join('')}`,
+    ...about.flatMap(([name, text]) => (text === null ? [] : [neutral(`  ${name.padEnd(11)}  ${text}`, false)])),
   ];
 }
