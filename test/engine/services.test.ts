@@ -6,6 +6,7 @@ import { makePlan } from '../../lib/engine/graph.ts';
 import { Holding } from '../../lib/engine/holding.ts';
 import { readJournal, replayPerformer } from '../../lib/engine/journal.ts';
 import { showPlan } from '../../lib/engine/show.ts';
+import { retrace } from '../../lib/engine/undo.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { Plan } from '../../lib/model/plan.ts';
 import type { Recorder } from '../../lib/model/recorder.ts';
@@ -233,6 +234,19 @@ test('a run that died with a service up is put back like any other', async () =>
   const performer = new Scripted();
   await run(plan, replayPerformer(past, performer), { past });
   expect(performer.did).toEqual(['not db up']);
+});
+
+test('undoing a run puts back what its tasks changed; its services are over', async () => {
+  const writer = task('writer', {
+    summary: 'changes',
+    needs: { db: service('db') },
+    steps: (p) => change(p, 'written'),
+  });
+  const plan = planned(writer());
+  const { status, journal } = await run(plan, new Scripted());
+  expect(status).toBe(0);
+  const traced = await retrace(plan, readJournal(journal), { run: 'r', clock: new HandClock(true) });
+  expect(traced.ok && traced.standing.map(({ node, made }) => [node.id, made.length])).toEqual([['writer', 1]]);
 });
 
 test("a service's inputs, variables and steps count for who needs it; one without inputs keeps nobody fresh", async () => {
