@@ -30,7 +30,7 @@ export const testSlipway = task('test:slipway', {
   // Its real processes and deadlines want the machine to themselves.
   resources: { cpu: 2 },
   steps(p, { rest }) {
-    p.run(['node_modules/.bin/vitest', 'run', ...rest], { effect: 'reads', timeoutMs: 2_400_000 });
+    p.run(['node_modules/.bin/vitest', 'run', ...rest], { effect: 'reads', timeoutMs: 4_200_000 });
   },
 });
 

@@ -21,6 +21,8 @@ export class Accesses implements Accessed {
   readonly #roots: readonly string[];
   /** Written, and perhaps not there before. */
   readonly #made = new Set<string>();
+  /** Taken away, as far as it was there before: no folder takes it along. */
+  readonly #gone = new Set<string>();
   /** New places of what was there before, whole folders perhaps. */
   readonly #moved = new Set<string>();
 
@@ -42,19 +44,21 @@ export class Accesses implements Accessed {
       case 'remove':
         if (this.#made.delete(place)) return void this.writes.delete(place);
         if (![...this.#moved].some((folder) => place.startsWith(`${folder}/`))) this.writes.add(place);
-        return;
+        return void this.#gone.add(place);
       case 'rmdir':
         if (this.#moved.delete(place)) this.writes.delete(place);
         return;
       default:
         if (what !== 'alter' && !this.reads.has(place) && !this.writes.has(place)) this.#made.add(place);
         this.writes.add(place);
+        this.#gone.delete(place);
     }
   }
 
   /** A folder takes everything along that was made in it. */
   #move(from: string | null, to: string | null): void {
-    const inside = from === null ? [] : [...this.writes].filter((path) => path === from || path.startsWith(`${from}/`));
+    const there = [...this.writes].filter((path) => !this.#gone.has(path));
+    const inside = from === null ? [] : there.filter((path) => path === from || path.startsWith(`${from}/`));
     for (const path of inside) {
       const made = this.#made.delete(path);
       if (made) this.writes.delete(path);
@@ -62,8 +66,11 @@ export class Accesses implements Accessed {
       const moved = to + path.slice(from.length);
       if (!this.reads.has(moved) && !this.writes.has(moved)) this.#made.add(moved);
       this.writes.add(moved);
+      this.#gone.delete(moved);
+      if (!made) this.#gone.add(path);
     }
     if (inside.length > 0) return;
+    if (from !== null) this.#gone.add(from);
     if (from !== null) this.writes.add(from);
     if (to === null) return;
     this.writes.add(to);

@@ -228,8 +228,9 @@ test('stop ends one that ignores TERM and its child in another session', async (
   ];
   const id = await stage(agent, pack({ 's.py': STUBBORN }, { services }));
   await start(agent, 'stubborn', id);
-  const pids = (): number[] => readFileSync(device.at('shared/data/pids'), 'utf8').trim().split('\n').map(Number);
-  await until('both run', () => pids().length === 2);
+  const path = device.at('shared/data/pids');
+  const pids = (): number[] => readFileSync(path, 'utf8').trim().split('\n').map(Number);
+  await until('both run', () => existsSync(path) && pids().length === 2);
   process.kill(nth(pids(), 0), 'SIGSTOP');
   await agent.ok('service.stop', { name: 'stubborn' });
   expect(pids().map(runs)).toEqual([false, false]);

@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
-const { openSync, writeSync, writeFileSync } = fs;
+const { closeSync, openSync, writeSync, writeFileSync } = fs;
 const { DIE, DIE_DO, DIE_TOLD, DIE_WITH } = process.env;
 const journals = new Set<number>();
 const at = Number(process.env['DIE_LINE']);
@@ -29,6 +29,11 @@ fs.openSync = (...args) => {
   const fd = openSync(...args);
   if (String(args[0]).endsWith('/journal.jsonl')) journals.add(fd);
   return fd;
+};
+
+fs.closeSync = (fd) => {
+  journals.delete(fd);
+  closeSync(fd);
 };
 
 fs.writeSync = ((fd: number, bytes: Buffer, ...rest: []) => {

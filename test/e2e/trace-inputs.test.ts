@@ -21,7 +21,7 @@ const all = [
   make('link', sh('cat link.txt > out/o.txt')),
   make('through', sh('cat linked/a.txt > out/o.txt'), { inputs: ['real/*.txt'] }),
   make('list', sh('ls in more > out/o.txt')),
-  make('temporary', sh('echo x > t.tmp; mv t.tmp t2.tmp; cat t2.tmp > out/.o; rm t2.tmp; mv out/.o out/o.txt; mkdir d; echo 1 > d/1; mv d e; rm -r e')),
+  make('temporary', sh('echo x > t.tmp; mv t.tmp t2.tmp; cat t2.tmp > out/.o; rm t2.tmp; mv out/.o out/o.txt; mkdir d; echo 1 > d/1; mv d e; rm -r e; rm -r out/old; mkdir out/old; echo 1 > out/old/b; mv out/old out/~ld; rm -r out/~ld')),
   make('many', sh('cat src/*.js src/sub/*.js src/sub/deep/*.js alone.txt > out/o.txt')),
   make('packages', sh('cat node_modules/x/index.js node_modules/y/index.js > out/o.txt')),
   make('asks', sh('cat main.py > out/o.txt'), { inputs: ['main.py'], env: ['DECLARED'] }),
@@ -41,7 +41,17 @@ let project: Project;
 
 beforeAll(() => {
   project = new Project({ tasks: TASKS });
-  const folders = ['in', 'out', 'secret', 'real', 'more', 'src/sub/deep', 'node_modules/x', 'node_modules/y'];
+  const folders = [
+    'in',
+    'out',
+    'out/old',
+    'secret',
+    'real',
+    'more',
+    'src/sub/deep',
+    'node_modules/x',
+    'node_modules/y',
+  ];
   for (const name of folders) mkdirSync(project.path(name), { recursive: true });
   const files = [
     'in/a.txt',
@@ -52,6 +62,7 @@ beforeAll(() => {
     'real/a.txt',
     'more/m',
     'alone.txt',
+    'out/old/a',
   ];
   const sources = ['src/a.js', 'src/b.js', 'src/sub/c.js', 'src/sub/d.js', 'src/sub/deep/e.js'];
   const packages = ['node_modules/x/index.js', 'node_modules/y/index.js', 'package-lock.json'];
