@@ -1,7 +1,7 @@
 import { main } from './lib/index.ts';
 import { askTarget, build, buildFrontend, buildWheels } from './tasks/build.ts';
 import { deploy } from './tasks/deploy.ts';
-import { dev } from './tasks/dev.ts';
+import { dev, devParts } from './tasks/dev.ts';
 import { lint, lintBackend, lintFrontend, lintSlipway } from './tasks/lint.ts';
 import { channels } from './tasks/notify.ts';
 import { platformSystem } from './tasks/platform.ts';
@@ -22,6 +22,7 @@ const parts = [
   buildFrontend,
   buildWheels,
   askTarget,
+  ...devParts,
 ];
 
 await main(import.meta, {

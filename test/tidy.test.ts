@@ -78,6 +78,7 @@ describe('the layers of lib', () => {
       dotenv: ['config'],
       ssh2: ['device', 'rehearsal'],
       picomatch: ['host'],
+      chokidar: ['host'],
     };
     const strays = lib
       .flatMap((path) => packagesOf(path).map((name) => [path, name] as const))

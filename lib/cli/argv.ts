@@ -19,6 +19,7 @@ interface Options {
   readonly shuffle?: string;
   readonly force?: true;
   readonly explain?: true;
+  readonly watch?: true;
   readonly yes?: true;
   readonly confirm?: string;
   readonly list?: true;
@@ -62,6 +63,7 @@ export async function parseArgv(argv: readonly string[], tasks: readonly AnyTask
     kind: 'run',
     goals,
     mode: mode(options),
+    watch: options.watch ?? false,
     force: options.force ?? false,
     explain: options.explain ?? false,
     ...(options.shuffle !== undefined && { shuffle: seed(options.shuffle) }),
@@ -110,9 +112,14 @@ function filled(value: unknown, values: readonly (string | true)[]): unknown {
 }
 
 /** `--connected`, `--out` and `--runbook` ask for a plan as much as `--dry-run` does: none ever performs. */
-function mode({ dryRun, connected, out, runbook, json }: Options): Mode {
+function mode({ dryRun, connected, out, runbook, json, watch }: Options): Mode {
   if (out === '') throw new UsageError('--out needs a file', 'type --out plan.json');
   if (!dryRun && !connected && !runbook && out === undefined) return { kind: 'perform' };
+  if (watch)
+    throw new UsageError(
+      '--watch performs, and a dry run does not',
+      'leave out --watch, or --dry-run, --connected, --out and --runbook',
+    );
   if (runbook && json) throw new UsageError('--runbook prints Markdown, and no JSON', 'leave one of both out');
   return { kind: 'plan', connected: connected ?? false, out: out ?? null, ...(runbook ? { runbook } : {}) };
 }

@@ -16,7 +16,7 @@ export type GraphFormat = (typeof GRAPH_FORMATS)[number];
 export const COMPLETIONS = ['bash', 'zsh', 'fish', 'words'] as const;
 export type Completion = (typeof COMPLETIONS)[number];
 
-/** Every flag, in the order in which help shows them. None that Node would take for itself (`--env-file`, `--watch`). */
+/** Every flag, in the order in which help shows them. None that Node would take for itself from behind a script (`--env-file`). */
 export const FLAGS: readonly Flag[] = [
   { name: 'dry-run', short: 'n', summary: 'plan and show every step, perform none' },
   { name: 'connected', summary: 'plan, and ask the device read-only questions' },
@@ -35,6 +35,7 @@ export const FLAGS: readonly Flag[] = [
   { name: 'shuffle', value: 'SEED', summary: 'a random order of what may run in any; SEED: a number, or "random"' },
   { name: 'force', summary: 'run tasks that are fresh, too' },
   { name: 'explain', summary: 'say of every task why it runs, is skipped, or is restored' },
+  { name: 'watch', summary: 'run again with every change of a declared input, until Ctrl-C' },
   { name: 'yes', summary: 'answer yes where a yes is asked for' },
   { name: 'confirm', value: 'NAME', summary: 'confirm what cannot be undone, by its name' },
   { name: 'with-data', summary: 'uninstall: the data and its copies, too' },

@@ -74,6 +74,8 @@ export type Invocation =
         readonly explain: boolean;
         /** Seed of a random order. */
         readonly shuffle?: number;
+        /** Again with every change of an input. */
+        readonly watch: boolean;
         readonly rest: readonly string[];
       })
   | (Manner & Pace & { readonly kind: 'verb' } & Verb)

@@ -115,8 +115,10 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   if (mode.kind === 'plan')
     return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force, explain });
   if (invocation.pages) (await import('./pages.ts')).refuseWrongPages(invocation.pages);
-  const { perform } = await import('./perform.ts');
-  const status = await perform(context, prepared, { ...invocation, manner, said: invocation });
+  const options = { ...invocation, manner, said: invocation };
+  const status = invocation.watch
+    ? await (await import('./watch.ts')).watch(context, prepared, options)
+    : await (await import('./perform.ts')).perform(context, prepared, options);
   await tellLauncher();
   return status;
 }

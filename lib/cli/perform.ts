@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { ALWAYS_RUN } from '../engine/freshness.ts';
 import { replayPerformer, type Leftover } from '../engine/journal.ts';
+import type { Holding } from '../engine/holding.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
 import { keepHeapSmall } from '../host/heap.ts';
@@ -9,7 +10,7 @@ import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
 import { known } from '../model/fact.ts';
 import type { Plan, Planned } from '../model/plan.ts';
-import type { LivePerformer } from '../model/ports.ts';
+import type { Cancel, LivePerformer } from '../model/ports.ts';
 import { itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
 import type { Around, Reporter } from '../report/reporter.ts';
@@ -65,9 +66,21 @@ export interface PerformOptions {
   readonly undoes?: string;
   /** The names that may be confirmed, where nobody is to be asked for them. */
   readonly consent?: ReadonlySet<string>;
+  /** One run of many that a watch makes. */
+  readonly watching?: Watching;
 }
 
-type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> };
+/** What the runs of a watch share. */
+export interface Watching {
+  readonly cancel: Cancel;
+  /** Services that stay up when a run is over. */
+  readonly holding: Holding;
+  /** Of runs whose services are up, by run: they are closed once those have ended. */
+  readonly closing: Map<string, Promise<void>>;
+  readonly heard: (event: RunEvent) => void;
+}
+
+export type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> };
 
 /** Performs a plan as a new run; resolves to the exit status. */
 export async function perform(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
@@ -85,7 +98,7 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   const run = newRunId(new Date());
   const about = aboutRun(context, devicesOf(prepared.plan), prepared.paramSecrets);
   const folder = openRunFolder(slipwayDir, leavesTraces(prepared.plan), say, (dir) => {
-    forgetOldRuns(dir, runs);
+    forgetOldRuns(dir, options.watching ? runs.filter(({ id }) => !options.watching?.closing.has(id)) : runs);
     beginRun(dir, run, prepared.plan, about);
   });
   if (options.shuffle !== undefined) say(`shuffled: --shuffle ${String(options.shuffle)} takes this order again`);
@@ -146,7 +159,7 @@ export async function live(
   options: PerformOptions & { readonly run: string },
   walk: (common: Omit<RunOptions, 'freshness'>, emit: RunOptions['emit']) => Promise<number>,
 ): Promise<number> {
-  const { run, manner, force, keepGoing, shuffle, undoes } = options;
+  const { run, manner, force, keepGoing, shuffle, undoes, watching } = options;
   keepHeapSmall();
   const consent = options.consent ?? (await consented(plan, options.said));
   const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
@@ -163,8 +176,10 @@ export async function live(
     paramSecrets,
     consent,
   });
-  const signals = cancelOnSignals();
+  const signals = watching ? { cancel: watching.cancel, release: () => undefined } : cancelOnSignals();
+  const before = new Set(watching?.holding.ids);
   const emit = (event: RunEvent): void => {
+    watching?.heard(event);
     journal.write(event);
     logs.write(event);
     durations.write(event);
@@ -189,6 +204,7 @@ export async function live(
         emit,
         line: stepLine,
         ...(shuffle !== undefined && { random: seededRandom(shuffle) }),
+        ...(watching && { holding: watching.holding }),
       },
       emit,
     );
@@ -196,14 +212,29 @@ export async function live(
     await tellPlaces(plan, places, manner);
     return status;
   } finally {
-    await reporter.close();
-    await places.close();
-    signals.release();
-    logs.close();
     durations.save();
-    journal.close();
+    const close = async (): Promise<void> => {
+      await reporter.close();
+      await places.close();
+      signals.release();
+      logs.close();
+      journal.close();
+    };
+    const begun = watching ? begunServices(watching.holding, before) : [];
+    if (begun.length === 0) await close();
+    else
+      watching?.closing.set(
+        run,
+        Promise.all(begun)
+          .then(close)
+          .finally(() => watching.closing.delete(run)),
+      );
   }
 }
+
+/** The ends of services that are up and were not before. */
+const begunServices = (holding: Holding, before: ReadonlySet<string>): readonly Promise<unknown>[] =>
+  holding.ids.flatMap((id) => (before.has(id) ? [] : (holding.get(id)?.ended ?? [])));
 
 /** Says which earlier runs were cut off; true when this plan would build on what they left half done. */
 export function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {

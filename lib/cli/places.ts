@@ -74,7 +74,7 @@ export function createPlaces(options: PlacesOptions): Places {
         throw error;
       }
     },
-    serviceEnded: (performing) => host.serviceEnded(performing),
+    serviceEnded: (task, performing) => host.serviceEnded(task, performing),
     device: async (name) => (await deviceOf(name)).performer,
     close: () => close(host, devices),
   };

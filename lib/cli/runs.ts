@@ -165,7 +165,10 @@ class RunFolder implements KeptRun {
   get isOver(): boolean {
     const end = endOf(join(this.#folder, 'journal.jsonl'), MAX_LAST_LINE_BYTES) ?? '';
     const [last] = end.endsWith('\n') ? parseLine(end.split('\n').at(-2) ?? '') : [];
-    return last?.type === 'run-finished' && last.outcome !== 'not-put-back';
+    if (last === undefined) return false;
+    // The services of a watch end after their run.
+    const over = last.type === 'run-finished' ? last : this.lines.findLast((line) => line.type === 'run-finished');
+    return over !== undefined && over.outcome !== 'not-put-back';
   }
 
   get cutShort(): boolean {

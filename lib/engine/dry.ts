@@ -28,7 +28,7 @@ export function previewPerformer(live: Performer): Performer {
       return live.perform(step, performing);
     },
     enter: () => Promise.resolve({ ok: true, entered: OUTSIDE }),
-    serviceEnded: (performing) => live.serviceEnded(performing),
+    serviceEnded: (task, performing) => live.serviceEnded(task, performing),
   };
 }
 

@@ -8,11 +8,14 @@ import type { Cancel, Clock, LivePerformer, Turns } from '../model/ports.ts';
 import { refsIn } from '../model/ref.ts';
 import { HERE, itemsIn, type Step } from '../model/step.ts';
 import { CancelSource } from './cancel.ts';
-import { enterTask } from './enter.ts';
+import { enterTask, type Entered } from './enter.ts';
 import { Facts } from './facts.ts';
 import { eventsOf, type Before } from './follow.ts';
 import type { Freshness } from './freshness.ts';
+import type { Hold, Holding } from './holding.ts';
+import { NO_SERVICES, RunServices } from './run-services.ts';
 import { schedule, type Capacity, type NodeState } from './schedule.ts';
+import { countServices, scheduled, serviceCheck, servicesOf, type ServicesOf } from './services.ts';
 import { Walker } from './walk.ts';
 
 /** What a run is performed with. */
@@ -34,6 +37,8 @@ export interface RunOptions {
   readonly emit: (event: RunEvent) => void;
   /** The printed text of a step; secrets stand in it by name. */
   readonly line: (step: Step) => string;
+  /** Keeps services up from run to run: whoever gives it ends them. */
+  readonly holding?: Holding;
 }
 
 /** What an earlier life of a run left in its journal; `recover` goes on from there and starts nothing new. */
@@ -47,10 +52,11 @@ export interface Past extends Before {
 /** Performs a plan. Resolves to the exit status; everything else is in the events. */
 export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Promise<number> {
   const startedMs = options.clock.nowMs();
-  const run = new PlanRun(options, past);
+  const services = servicesOf(plan);
+  const run = new PlanRun(services, options, past);
   const nodes = past
     ? plan.nodes.filter((node) => past.started.has(node.id) && !past.finished.has(node.id))
-    : plan.nodes;
+    : scheduled(services);
   // A resumed run gets to every task that was begun: each of them may have something to put back.
   const keepGoing = options.keepGoing || past !== undefined;
   await schedule(
@@ -61,8 +67,9 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
       stopped: () => !past && options.cancel.cancelled !== null,
       ...(options.random && { random: options.random }),
     },
-    (node) => run.node(node),
+    (node) => run.begin(node),
   );
+  await run.services.finish(() => run.outcome() === 'done');
   const outcome = run.outcome();
   const status = statusOfRun(outcome, options.cancel.cancelled);
   options.emit({
@@ -75,18 +82,32 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
   return status;
 }
 
+/** How a task ended. */
+interface Finished {
+  readonly state: NodeState;
+  readonly failure: Failure | null;
+}
+
 class PlanRun {
   readonly #options: RunOptions;
   readonly #past: Past | undefined;
+  readonly #freshness: Freshness;
+  readonly #servicesOf: ServicesOf;
+  readonly services: RunServices;
   readonly #facts = new Facts();
   readonly #failures: Failure[] = [];
   /** Tasks that ended fresh. */
   readonly #fresh = new Set<string>();
   #stranded = false;
 
-  constructor(options: RunOptions, past: Past | undefined) {
+  constructor(services: ServicesOf, options: RunOptions, past: Past | undefined) {
     this.#options = options;
     this.#past = past;
+    this.#freshness = countServices(options.freshness, services);
+    this.#servicesOf = services;
+    const walk = async (node: PlanNode, hold: Hold): Promise<Failure | null> => (await this.#node(node, hold)).failure;
+    // A resumed run only puts back, task by task, and brings nothing up.
+    this.services = new RunServices(past ? NO_SERVICES : services, { ...options, facts: this.#facts, walk });
     for (const [id, value] of past?.facts ?? []) this.#facts.set(id, known(value));
   }
 
@@ -97,10 +118,18 @@ class PlanRun {
     return first === undefined ? 'done' : isRefusal(first) ? 'refused' : 'failed';
   }
 
-  async node(node: PlanNode): Promise<NodeState> {
+  /** A task to its end; a service until it is up. */
+  async begin(node: PlanNode): Promise<NodeState> {
+    const service = this.services.get(node.id);
+    if (service) return (await service.ready) ? 'done' : 'failed';
+    return (await this.#node(node)).state;
+  }
+
+  async #node(node: PlanNode, hold?: Hold): Promise<Finished> {
     const { emit, clock } = this.#options;
     const startedMs = clock.nowMs();
-    const finish = (outcome: TaskOutcome, failure?: Failure): NodeState => {
+    const finish = (outcome: TaskOutcome, failure?: Failure): Finished => {
+      this.services.leave(node);
       if (outcome === 'fresh') this.#fresh.add(node.id);
       emit({
         type: 'task-finished',
@@ -109,18 +138,19 @@ class PlanRun {
         durationMs: clock.nowMs() - startedMs,
         ...(failure ? { failure } : {}),
       });
-      return outcome === 'failed' ? 'failed' : outcome === 'cancelled' ? 'cancelled' : 'done';
+      const state = outcome === 'failed' || outcome === 'cancelled' ? outcome : 'done';
+      return { state, failure: failure ?? null };
     };
     if (!this.#past) emit({ type: 'task-started', task: node.id });
     try {
-      const entered = await enterTask(node, this.#facts, this.#options);
+      const entered = await this.#enter(node, hold);
       if (entered.state === 'cancelled') return finish('cancelled', entered.failure);
       if (entered.state !== 'runs') {
         for (const [id, value] of Object.entries(entered.facts)) this.#facts.set(id, known(value));
         return finish(entered.state);
       }
       try {
-        return await this.#perform(node, startedMs, finish);
+        return await this.#perform(node, startedMs, finish, hold);
       } finally {
         entered.leave();
       }
@@ -131,24 +161,34 @@ class PlanRun {
     }
   }
 
+  /** A service takes no turn on its outputs: it would have it for as long as it is up, and who needs it may have it. */
+  async #enter(node: PlanNode, hold: Hold | undefined): Promise<Entered> {
+    if (!hold) return enterTask(node, this.#facts, { ...this.#options, freshness: this.#freshness });
+    this.#options.emit({ type: 'task-checked', task: node.id, check: serviceCheck(node.id, this.#servicesOf) });
+    return { state: 'runs', leave: () => undefined };
+  }
+
   async #perform(
     node: PlanNode,
     startedMs: number,
-    finish: (outcome: TaskOutcome, failure?: Failure) => NodeState,
-  ): Promise<NodeState> {
-    const { freshness, clock } = this.#options;
-    const { failure, changed } = await this.#attempts(node);
+    finish: (outcome: TaskOutcome, failure?: Failure) => Finished,
+    hold: Hold | undefined,
+  ): Promise<Finished> {
+    const cancel = await this.services.bringUpFor(node, hold);
+    if (!cancel) return finish('cancelled');
+    const { failure, changed } = await this.#attempts(node, cancel, hold);
     if (failure) {
       // Recovering, a task that was put back is what was wanted; only one that should have been finished has failed.
       if (!this.#past || this.#past.settled.has(node.id)) this.#failures.push(failure);
       return finish(failure.reason === 'cancelled' || failure.reason === 'cut-off' ? 'cancelled' : 'failed', failure);
     }
-    const missing = freshness.done(node, this.#facts, Math.round(clock.nowMs() - startedMs));
+    const tookMs = Math.round(this.#options.clock.nowMs() - startedMs);
+    const missing = this.#freshness.done(node, this.#facts, tookMs);
     if (missing) {
       this.#failures.push(missing);
       return finish('failed', missing);
     }
-    this.#keepBlocks(node);
+    if (!hold) this.#keepBlocks(node);
     return finish(this.#didNothing(node, changed) ? 'fresh' : 'done');
   }
 
@@ -171,8 +211,18 @@ class PlanRun {
   }
 
   /** A task that failed and was put back whole may be tried again; what was settled or stranded is not. */
-  async #attempts(node: PlanNode): Promise<{ readonly failure: Failure | null; readonly changed: boolean }> {
+  async #attempts(
+    node: PlanNode,
+    cancel: Cancel,
+    hold: Hold | undefined,
+  ): Promise<{ readonly failure: Failure | null; readonly changed: boolean }> {
     const { times, backoffMs } = node.retries ?? { times: 0, backoffMs: 0 };
+    let isUp = false;
+    const reached = (): void => {
+      isUp = true;
+      this.#keepBlocks(node);
+      hold?.reached();
+    };
     for (let attempt = 1; ; attempt++) {
       const walker = new Walker({
         run: this.#options.run,
@@ -180,30 +230,33 @@ class PlanRun {
         clock: this.#options.clock,
         env: node.env,
         follower: eventsOf(this.#options, node.id, this.#past ?? null),
+        ...(hold ? { hold: { ...hold, reached } } : {}),
       });
-      const walked = await this.#within(node, (cancel) => walker.task(node.body, this.#facts, cancel));
+      const walked = await this.#within(node, cancel, (limited) => walker.task(node.body, this.#facts, limited));
       this.#stranded ||= walker.stranded;
       if (walked.ok) return { failure: null, changed: walker.changed };
       const { failure } = walked;
+      if (failure.reason === 'no-longer-needed' && !walker.stranded) return { failure: null, changed: walker.changed };
       const final =
         attempt > times ||
         this.#past !== undefined ||
         walker.stranded ||
         walker.settled ||
-        this.#options.cancel.cancelled !== null ||
+        cancel.cancelled !== null ||
+        isUp ||
         isRefusal(failure);
       if (final) return { failure, changed: walker.changed };
-      await this.#options.clock.sleep(backoffMs * 2 ** (attempt - 1), this.#options.cancel);
+      await this.#options.clock.sleep(backoffMs * 2 ** (attempt - 1), cancel);
       this.#options.emit({ type: 'task-retried', task: node.id });
     }
   }
 
   /** Ends the walk with `timed-out` when the task has a limit and reaches it. */
-  async #within<T>(node: PlanNode, walk: (cancel: Cancel) => Promise<T>): Promise<T> {
-    if (node.timeoutMs === null) return walk(this.#options.cancel);
+  async #within<T>(node: PlanNode, around: Cancel, walk: (cancel: Cancel) => Promise<T>): Promise<T> {
+    if (node.timeoutMs === null) return walk(around);
     const { timeoutMs } = node;
-    const cancel = new CancelSource(this.#options.cancel);
-    const over = new CancelSource(this.#options.cancel);
+    const cancel = new CancelSource(around);
+    const over = new CancelSource(around);
     void this.#options.clock.sleep(timeoutMs, over).then(() => {
       if (!over.cancelled) cancel.cancel({ reason: 'timed-out', what: node.id, timeoutMs });
     });

@@ -9,6 +9,7 @@ import { foreseen } from './enter.ts';
 import { Facts, resolveStep } from './facts.ts';
 import type { Freshness } from './freshness.ts';
 import type { At, Certainty, Follower } from './follower.ts';
+import { countServices, serviceCheck, servicesOf } from './services.ts';
 import { Walker } from './walk.ts';
 
 /** A step as a dry run prints it. */
@@ -58,9 +59,22 @@ export async function showPlan(plan: Plan, options: ShowOptions): Promise<Shown>
   const facts = new Facts();
   const tasks: ShownTask[] = [];
   const altering = new Set<string>();
-  for (const node of plan.nodes) {
-    const looked = options.freshness.look(node, facts);
-    options.freshness.forget(node);
+  const services = servicesOf(plan);
+  const freshness = countServices(options.freshness, services);
+  const shown = (refusal: Failure | null): Shown => ({
+    tasks: services.services.size === 0 ? tasks : settleServices(tasks),
+    refusal,
+    facts,
+  });
+  for (const node of services.nodes) {
+    if (services.services.has(node.id)) {
+      const { steps, failure } = await walkNode(node, facts, options, false);
+      tasks.push({ task: node.id, state: 'runs', check: serviceCheck(node.id, services), steps });
+      if (failure) return shown(failure);
+      continue;
+    }
+    const looked = freshness.look(node, facts);
+    freshness.forget(node);
     // What it needs may write what it reads, so that "fresh" now says nothing about then.
     const doubtful = node.needs.filter((need) => altering.has(need));
     const check = foreseen(looked, doubtful, options.force);
@@ -73,10 +87,26 @@ export async function showPlan(plan: Plan, options: ShowOptions): Promise<Shown>
     if (doubtful.length > 0 || alters(node)) altering.add(node.id);
     const { steps, failure } = await walkNode(node, facts, options, skippable);
     tasks.push({ task: node.id, state: skippable ? 'may be skipped' : 'runs', check, steps });
-    if (failure) return { tasks, refusal: failure, facts };
+    if (failure) return shown(failure);
   }
-  return { tasks, refusal: null, facts };
+  return shown(null);
 }
+
+/** A service is surely brought up if it is a goal, or a task surely runs that needs it: known once all are shown. */
+function settleServices(tasks: readonly ShownTask[]): readonly ShownTask[] {
+  const running = new Set<string>();
+  const settled = tasks.toReversed().map((shown): ShownTask => {
+    const { task, check, steps } = shown;
+    const wanted =
+      check.state !== 'service' || check.users.length === 0 || check.users.some((user) => running.has(user));
+    if (wanted && shown.state === 'runs') running.add(task);
+    return wanted ? shown : { ...shown, state: 'may be skipped', steps: steps.map(perhaps) };
+  });
+  return settled.reverse();
+}
+
+const perhaps = (step: ShownStep): ShownStep =>
+  step.certainty === 'certain' ? { ...step, certainty: 'conditional' } : step;
 
 function alters(node: PlanNode): boolean {
   for (const item of itemsIn(node.body))

@@ -26,7 +26,8 @@ export function obstaclesOf(node: PlanNode): readonly Reason[] {
 /** Whether it can be fresh. */
 export const takesPart = (node: PlanNode): boolean => obstaclesOf(node).length === 0;
 
-function holdsSecret(value: Json): boolean {
+/** Whether a secret stands in it anywhere. */
+export function holdsSecret(value: Json): boolean {
   if (value === null || typeof value !== 'object') return false;
   return '$secret' in value || Object.values(value).some((field) => holdsSecret(field));
 }

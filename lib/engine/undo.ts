@@ -55,8 +55,11 @@ export async function retrace(
       env: node.env,
     });
     const walked = await walker.retrace(node.body, facts);
-    if (!walked.ok) return walked;
-    if (walked.undos.length > 0 || made.length > 0) standing.push({ node, undos: walked.undos, made });
+    // Services that nobody needed any more were stopped then, and what else was not settled was put back with them.
+    const over = !walked.ok && walked.failure.reason === 'no-longer-needed';
+    if (!walked.ok && !over) return walked;
+    const undos = over ? [] : walked.undos;
+    if (undos.length > 0 || made.length > 0) standing.push({ node, undos, made });
   }
   return { ok: true, standing };
 }

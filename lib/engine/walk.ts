@@ -2,13 +2,15 @@ import { known, unknown, type Fact } from '../model/fact.ts';
 import type { Failure } from '../model/failure.ts';
 import { textOf, type Json } from '../model/json.ts';
 import type { Cancel, Clock, Entered, Performer, Performing } from '../model/ports.ts';
-import { evaluate, type StepId } from '../model/ref.ts';
+import { evaluate, taskOf, type StepId } from '../model/ref.ts';
 import type { Block, Effect, Item, Scope, Step } from '../model/step.ts';
 import { attempt } from './attempt.ts';
 import { CancelSource, NEVER } from './cancel.ts';
 import { Facts, resolveStep, settleRefs } from './facts.ts';
 import { innermost, topOf, type At, type Follower, type ItemOf, type Undo, type Walked } from './follower.ts';
+import { walkHold, type Hold } from './holding.ts';
 import { armedChange, walkDeadMan } from './dead-man.ts';
+import { walkParallel } from './parallel.ts';
 import { unwindNotifying, walkNotifying, type Telling } from './telling.ts';
 import { passAt, walkWait } from './wait.ts';
 
@@ -19,6 +21,8 @@ export interface WalkContext {
   readonly clock: Clock;
   readonly follower: Follower;
   readonly env: readonly string[];
+  /** Says how long a `hold` lasts; without it, until the run is cancelled. */
+  readonly hold?: Hold;
 }
 
 const DONE: Walked = { ok: true };
@@ -104,7 +108,7 @@ export class Walker {
       case 'parallel':
         return this.#parallel(item, facts, at);
       case 'hold':
-        return this.#hold(at);
+        return this.#hold(item, at);
       case 'settle':
         return this.#settle(item, at);
     }
@@ -287,35 +291,17 @@ export class Walker {
     return DONE;
   }
 
-  async #parallel(item: ItemOf<'parallel'>, facts: Facts, at: At): Promise<Walked> {
+  #parallel(item: ItemOf<'parallel'>, facts: Facts, at: At): Promise<Walked> {
     const { explores } = this.#context.performer;
-    const cancel = new CancelSource(at.cancel);
-    const branch = async (block: Block): Promise<Walked> => {
-      const undos: Undo[] = [];
-      const walked = await this.#block(block, facts, { ...at, parent: item.id, cancel, undos: [...at.undos, undos] });
-      innermost(at).push(...undos);
-      if (!walked.ok) cancel.cancel(walked.failure);
-      return walked;
-    };
-    const blocks = Object.entries(item.branches);
-    const walked = explores ? [] : await Promise.all(blocks.map(([, block]) => branch(block)));
-    if (explores) for (const [, block] of blocks) walked.push(await branch(block));
-    cancel.release();
-    if (cancel.cancelled && walked.some((one) => !one.ok)) return { ok: false, failure: cancel.cancelled };
-    const results = blocks.map(([name, block]) => [name, evaluate(block.result, facts)] as const);
-    const all = results.every(([, fact]) => fact.known);
-    facts.set(
-      item.id,
-      all ? known(Object.fromEntries(results.map(([name, fact]) => [name, fact.known ? fact.value : null]))) : unknown,
-    );
-    return DONE;
+    return walkParallel(item, facts, at, explores, (block, inside) => this.#block(block, facts, inside));
   }
 
-  async #hold(at: At): Promise<Walked> {
-    const { performer } = this.#context;
+  #hold(item: ItemOf<'hold'>, at: At): Promise<Walked> | Walked {
+    const { performer, hold } = this.#context;
     if (performer.explores) return DONE;
-    const ended = await attempt(() => performer.serviceEnded(this.#performing(at)));
-    return { ok: false, failure: 'reason' in ended ? ended : ended.failure };
+    return walkHold(hold, at.cancel, (cancel) =>
+      performer.serviceEnded(taskOf(item.id), this.#performing({ ...at, cancel })),
+    );
   }
 
   #settle(item: ItemOf<'settle'>, at: At): Walked {

@@ -28,6 +28,8 @@ export interface OutputPorts {
   readonly cancel: Cancel;
   readonly mask: Mask;
   readonly output: (stream: StreamName, text: string) => void;
+  /** Sees every piece at once, unmasked: a mask may hold the end of one back. */
+  readonly seen?: (stream: StreamName, text: string) => void;
 }
 
 /** Both keep what the end of a piece cuts in two: a character, a secret. */
@@ -95,7 +97,9 @@ export class OutputPipe {
   /** Takes one piece of a stream that somebody else reads. */
   accept(name: StreamName, chunk: Buffer): void {
     const { decoder, mask } = this.#filters[name];
-    this.#show(name, mask.push(decoder.write(chunk)));
+    const text = decoder.write(chunk);
+    this.#ports.seen?.(name, text);
+    this.#show(name, mask.push(text));
   }
 
   /** Takes what was held back, and closes the log. */

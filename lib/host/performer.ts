@@ -5,7 +5,8 @@ import type { Json } from '../model/json.ts';
 import type { Cancel, LivePerformer, Performed, Performing } from '../model/ports.ts';
 import type { Known } from '../model/fact.ts';
 import type { OpaqueBody } from '../model/opaque.ts';
-import type { StepId } from '../model/ref.ts';
+import { taskOf, type StepId } from '../model/ref.ts';
+import type { Ready, ServiceHere } from '../model/service-here.ts';
 import type { Step } from '../model/step.ts';
 import type { BinariesArgs } from './binaries.ts';
 import { boundCancel } from './cancel.ts';
@@ -23,7 +24,7 @@ import { plainText } from './plain-text.ts';
 import { superviseProcess, type ProcessSpec, type Supervision } from './process.ts';
 import { withRetries } from './retries.ts';
 import { enterScope } from './scope.ts';
-import { READY_TIMEOUT_MS, Services, type ServiceSpec } from './services.ts';
+import { READY_TIMEOUT_MS, Services } from './services.ts';
 import { codeOf } from './store.ts';
 import { currentUser } from './user.ts';
 
@@ -57,7 +58,7 @@ export function createHostPerformer(options: HostOptions): HostPerformer {
     explores: false,
     perform: (step, performing) => perform(site, step, performing),
     enter: (scope) => Promise.resolve(enterScope(scope, site)),
-    serviceEnded: (performing) => site.services.ended(performing.cancel),
+    serviceEnded: (task, performing) => site.services.ended(task, performing.cancel),
     secret: (name) => options.secrets.get(name),
     async close() {
       await site.services.stopAll();
@@ -171,28 +172,26 @@ async function service(
   cancel: Cancel,
 ): Promise<Outcome> {
   const name = plainText(step.args.name, `the service of ${step.id}`);
+  const task = taskOf(step.id);
   if (step.args.operation === 'stop') {
-    await site.services.stop(name);
+    await site.services.stop(task, name);
     return { ok: true, value: null };
   }
-  const { port, ready, readyTimeoutMs = READY_TIMEOUT_MS, ...rest } = step.args.spec as unknown as HereSpec;
-  const spec: ServiceSpec = {
-    name,
-    listens: port === undefined || ready === undefined ? null : { port, ready, readyTimeoutMs },
-    process: processSpec(site, step, performing, { ...rest, argv: flatten(rest.argv, step.id) }),
-  };
-  const failure = await site.services.start(spec, supervision(site, performing, cancel));
+  const spec = step.args.spec as unknown as HereSpec;
+  const { port = null, ready, readyTimeoutMs = READY_TIMEOUT_MS, restart = null, after = [], ...rest } = spec;
+  const readiness = ready === undefined ? null : { ready, timeoutMs: readyTimeoutMs };
+  const process = processSpec(site, step, performing, { ...rest, argv: flatten(rest.argv, step.id) });
+  const service = { name, process, port, readiness, restart, after };
+  const failure = await site.services.start(task, service, supervision(site, performing, cancel));
   return failure ? { ok: false, failure } : { ok: true, value: null };
 }
 
 /** `ServiceHere` of the recorder, its refs replaced, without its name. */
-interface HereSpec {
+interface HereSpec extends Pick<ServiceHere, 'port' | 'readyTimeoutMs' | 'restart' | 'after'> {
   readonly argv: readonly Json[];
   readonly cwd?: Json;
   readonly env?: { readonly [name: string]: Json };
-  readonly port?: number;
-  readonly ready?: string;
-  readonly readyTimeoutMs?: number;
+  readonly ready?: Ready;
 }
 
 async function call(site: Site, step: Extract<Step, { kind: 'call' }>, cancel: Cancel): Promise<Outcome> {

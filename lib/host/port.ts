@@ -10,7 +10,8 @@ export async function portIsFree(port: number): Promise<boolean> {
   return !answers.includes(true) && (await canListen(port));
 }
 
-async function answersOn(host: string, port: number): Promise<boolean> {
+/** Whether somebody takes connections there. */
+export async function answersOn(host: string, port: number): Promise<boolean> {
   const { connect } = await import('node:net');
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: ASK_MS });

@@ -35,6 +35,8 @@ export interface Supervision {
   readonly ledger: Ledger;
   readonly mask: Mask;
   readonly output: (stream: 'stdout' | 'stderr', text: string) => void;
+  /** Sees what it prints at once and unmasked; nothing may be kept of it. */
+  readonly seen?: (stream: 'stdout' | 'stderr', text: string) => void;
   /** Time between the signal that a cancel sends and KILL, in ms. */
   readonly graceMs?: number;
 }

@@ -30,6 +30,10 @@ export type Reason =
   | { readonly reason: 'output-globs' }
   /** What was kept of its last run does not say what it was. */
   | { readonly reason: 'not-known' }
+  /** A service that it needs, its steps or params. */
+  | { readonly reason: 'service'; readonly change: Difference; readonly service: string }
+  /** It needs a service of which nobody can tell whether it is the same: no inputs are declared, or it is made from what others yield. */
+  | { readonly reason: 'unknown-service'; readonly service: string }
   /** So many reasons are left out. */
   | { readonly reason: 'more'; readonly count: number };
 
@@ -44,5 +48,7 @@ export type Check =
       readonly because: readonly Reason[];
       readonly store: 'not-asked' | 'missed' | 'damaged';
     }
+  /** It is a service, up as long as these tasks need it; without any, until the run is cancelled. */
+  | { readonly state: 'service'; readonly users: readonly string[] }
   /** Only once these tasks ran can be said whether it runs. */
   | { readonly state: 'unknown'; readonly waits: readonly string[] };

@@ -33,6 +33,8 @@ export type Failure =
       readonly exitCode: number | null;
       readonly tail: readonly string[];
     }
+  /** A task that holds services up has nobody left who needs them: no fault, it ends well. */
+  | { readonly reason: 'no-longer-needed' }
   | { readonly reason: 'port-in-use'; readonly port: number; readonly service: string }
   | { readonly reason: 'file-system'; readonly code: string; readonly path: string; readonly operation: string }
   | { readonly reason: 'checksum-mismatch'; readonly path: string; readonly expected: string; readonly actual: string }

@@ -95,8 +95,8 @@ export interface Performer<F extends Fact = Fact> {
     scope: Scope,
     performing: Performing,
   ): Promise<{ readonly ok: true; readonly entered: Entered } | { readonly ok: false; readonly failure: Failure }>;
-  /** Waits until one of the services started `here` ends; its failure. */
-  serviceEnded(performing: Performing): Promise<Failure>;
+  /** Waits until one of the services that a task started `here` ends for good; its failure. */
+  serviceEnded(task: string, performing: Performing): Promise<Failure>;
   /** A secret by name, for live performers only. */
   secret?(name: string): string | undefined;
 }

@@ -5,6 +5,8 @@ import type { OpaqueBody } from './opaque.ts';
 import type { DeviceName } from './param.ts';
 import { plain, Ref, type StepId, type Value } from './ref.ts';
 import { s, type Schema } from './schema.ts';
+import { inStartOrder } from './service.ts';
+import { refuseTimeout, startArgs, type ServiceHere } from './service-here.ts';
 import { DeviceSite, Site, type StepOptions, type Yielded } from './site.ts';
 import {
   HERE,
@@ -109,6 +111,7 @@ export class Recorder extends Site {
     if ((effect === 'irreversible') !== (options.confirm !== undefined))
       throw new TypeError('an irreversible step, and no other, carries `confirm`: the name that --confirm must give');
     const id = this.#nextId();
+    refuseTimeout(options.timeoutMs, id);
     this.#add(
       defined({ type: 'step', id, kind, place, effect, args: defined(args), yields, ...options }) as unknown as Step,
     );
@@ -258,6 +261,7 @@ export class Recorder extends Site {
       'wait',
     );
     const { times = 1, everyMs = 250, timeoutMs, orElse = 'fail' } = options;
+    refuseTimeout(timeoutMs, id);
     return this.#blockItem({ type: 'wait', id, body: block, until, times, everyMs, timeoutMs, orElse, summary });
   }
 
@@ -290,6 +294,21 @@ export class Recorder extends Site {
   hold(): void {
     this.#onSpine('hold');
     this.#add({ type: 'hold', id: this.#nextId() });
+  }
+
+  /**
+   * Starts services at the same time, each once those that it comes `after` are ready, and keeps them up (`hold`).
+   * They stop in the reverse order.
+   */
+  serve(services: readonly ServiceHere[]): void {
+    const up = (service: ServiceHere) => (p: Recorder) =>
+      void p.change({
+        touches: [p.service(service.name)],
+        do: (p) => p.step('service', HERE, 'changes', startArgs(service), s.null, {}),
+        undo: (p) => p.stop(service),
+      });
+    this.parallel(Object.fromEntries(inStartOrder(services).map((service) => [service.name, up(service)])));
+    this.hold();
   }
 
   /** From here on the task's changes stay. */

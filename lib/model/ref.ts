@@ -5,6 +5,9 @@ import { transforms, type TransformName } from './transform.ts';
 /** The id of a step or block within a plan: `TASK/1.2`, counted from one, level by level. */
 export type StepId = string;
 
+/** The node that a step or block stands in. */
+export const taskOf = (id: StepId): string => id.slice(0, id.lastIndexOf('/'));
+
 /**
  * An expression over refs, as data. It stands in a step wherever a plain value may:
  * - `$ref`: what a step (or a block) yields, `at` a path into it

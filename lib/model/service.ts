@@ -75,13 +75,7 @@ export interface System {
 
 /** Declares a system; refuses a name used twice, an unknown `after`, and a cycle of `after`. */
 export function system(spec: System): System & { readonly [key: string]: Json } {
-  const names = spec.services.map((service) => service.name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new TypeError(`two services are named ${twice}`);
-  for (const service of spec.services) {
-    const unknown = (service.after ?? []).find((name) => !names.includes(name));
-    if (unknown !== undefined) throw new TypeError(`${service.name} starts after ${unknown}, which is no service`);
-  }
+  const names = inStartOrder(spec.services).map((service) => service.name);
   const listening = spec.services.filter((service) => service.listens).map((service) => service.name);
   const port = portsIn(spec).find((name) => !listening.includes(name));
   if (port !== undefined) throw new TypeError(`{ port: '${port}' } names no service that listens`);
@@ -89,7 +83,6 @@ export function system(spec: System): System & { readonly [key: string]: Json } 
   if (web !== null) throw new TypeError(web);
   if (spec.supervisor === 'systemd') nameUnits(spec.name, names);
   if (spec.keep < 3) throw new TypeError('keep must be at least 3 previous releases');
-  inStartOrder(spec.services);
   return spec as System & { readonly [key: string]: Json };
 }
 
@@ -112,19 +105,28 @@ function portsIn(value: unknown): string[] {
   return Object.values(value).flatMap(portsIn);
 }
 
-/** Services so that each comes after those that it names in `after`; otherwise in the declared order. */
-export function inStartOrder(services: readonly Service[]): readonly Service[] {
-  const out: Service[] = [];
-  const visit = (service: Service, path: readonly string[]): void => {
+/**
+ * Services so that each comes after those that it names in `after`; otherwise in the declared order. Refuses a name
+ * used twice, an unknown `after`, and a cycle.
+ */
+export function inStartOrder<S extends { readonly name: string; readonly after?: readonly string[] }>(
+  services: readonly S[],
+): readonly S[] {
+  const names = services.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TypeError(`two services are named ${twice}`);
+  const byName = new Map(services.map((service) => [service.name, service]));
+  const out = new Set<S>();
+  const visit = (service: S, path: readonly string[]): void => {
     if (path.includes(service.name))
       throw new TypeError(`services start in a circle: ${[...path, service.name].join(' → ')}`);
-    if (out.includes(service)) return;
-    for (const name of service.after ?? []) {
-      const before = services.find((other) => other.name === name);
-      if (before) visit(before, [...path, service.name]);
+    for (const name of out.has(service) ? [] : (service.after ?? [])) {
+      const before = byName.get(name);
+      if (!before) throw new TypeError(`${service.name} starts after ${name}, which is no service`);
+      visit(before, [...path, service.name]);
     }
-    out.push(service);
+    out.add(service);
   };
   for (const service of services) visit(service, []);
-  return out;
+  return [...out];
 }

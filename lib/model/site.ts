@@ -1,6 +1,7 @@
 import type { Json } from './json.ts';
 import { plain, type Ref, type Refs, type StepId, type Value } from './ref.ts';
 import { s, type Infer, type ObjectSchema, type Schema } from './schema.ts';
+import { startArgs, type ServiceHere } from './service-here.ts';
 import {
   LATER_PATH,
   type Effect,
@@ -180,7 +181,10 @@ export abstract class Site {
 
   /** Starts a service: `here` from its spec, on a device from the declarations of the release. */
   start(service: ServiceHere | DeviceService): void {
-    this.#service('start', service);
+    if (!('argv' in service)) return this.#service('start', service);
+    if (service.after !== undefined)
+      throw new TypeError(`${service.name} names services that it comes after: start them together, with p.serve`);
+    this.recorder.step('service', this.place, 'changes', startArgs(service), s.null, {});
   }
 
   /** Stops a service; `here` its name says enough. */
@@ -188,18 +192,9 @@ export abstract class Site {
     this.#service('stop', 'argv' in service ? { name: service.name } : service);
   }
 
-  #service(
-    operation: 'start' | 'stop',
-    { name, ...spec }: ServiceHere | DeviceService | { readonly name: string },
-  ): void {
-    this.recorder.step(
-      'service',
-      this.place,
-      'changes',
-      { operation, name: plain(name), spec: plain(spec) },
-      s.null,
-      {},
-    );
+  #service(operation: 'start' | 'stop', { name, ...spec }: DeviceService | { readonly name: string }): void {
+    const args = { operation, name: plain(name), spec: plain(spec) };
+    this.recorder.step('service', this.place, 'changes', args, s.null, {});
   }
 
   /** Names a file, tree or link for `touches`. */
@@ -211,23 +206,6 @@ export abstract class Site {
   service(service: string): Touch {
     return { place: this.place, service };
   }
-}
-
-/** A process of a `hold`: one that listens is ready when its URL answers, any other as soon as it runs. */
-export type ServiceHere = ProcessHere & (ListensHere | { readonly port?: never; readonly ready?: never });
-
-interface ProcessHere {
-  readonly name: string;
-  readonly argv: readonly Value<string>[];
-  readonly cwd?: Value<string>;
-  readonly env?: { readonly [name: string]: Value<string> };
-}
-
-interface ListensHere {
-  /** Port that must be free before, and the URL that answers 200 once it is ready. */
-  readonly port: number;
-  readonly ready: string;
-  readonly readyTimeoutMs?: number;
 }
 
 /** A service of a release on a device. */

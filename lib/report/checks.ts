@@ -31,6 +31,8 @@ const words: { readonly [R in Reason['reason']]: (reason: Of<R>) => string } = {
   structure: () => 'the structure around its steps, or what it returns, changed',
   'output-globs': () => 'its output globs changed',
   'not-known': () => 'its files are not what they were',
+  service: ({ change, service }) => `service ${service} ${DIFFERENCE[change]}`,
+  'unknown-service': ({ service }) => `it needs service ${service}, of which nothing tells whether it is the same`,
   more: ({ count }) => `and ${String(count)} more`,
 };
 
@@ -48,12 +50,19 @@ export function checkLines(check: Check): readonly string[] {
       return ['is restored from what was kept, because', ...check.because.map(reasonWords)];
     case 'kept':
       return ['may be restored from what was kept, because', ...check.because.map(reasonWords)];
+    case 'service':
+      return [`is up ${upWords(check)}`];
     case 'unknown':
       return [`may be skipped: that is known once ${check.waits.join(', ')} ran`];
     case 'stale':
       if (check.because[0]?.reason === 'no-steps') return ['has no steps of its own'];
       return [`runs${STORE[check.store]}, because`, ...check.because.map(reasonWords)];
   }
+}
+
+/** How long a service is up. */
+export function upWords({ users }: Extract<Check, { readonly state: 'service' }>): string {
+  return users.length === 0 ? 'until Ctrl-C' : `as long as ${users.join(', ')} need${users.length === 1 ? 's' : ''} it`;
 }
 
 const STORE = {
@@ -68,6 +77,7 @@ const LASTING: ReadonlySet<Reason['reason']> = new Set(['declares-no-inputs', 'd
 /** The first reason in short, for a title; empty when there is nothing to say. */
 export function checkInShort(check: Check): string {
   if (check.state === 'fresh') return 'nothing changed';
+  if (check.state === 'service') return upWords(check);
   const because = 'because' in check ? check.because : [];
   const [first] = because;
   if (first === undefined || first.reason === 'no-steps') return '';

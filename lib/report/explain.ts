@@ -101,13 +101,17 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `the service ${service} ended${exitCode === null ? '' : ` with status ${String(exitCode)}`} though it should keep running`,
     next: 'its output above says why',
   }),
+  'no-longer-needed': () => ({ message: 'nobody needs it any more', next: 'nothing is left to do' }),
   'port-in-use': ({ port, service }) => ({
     message: `port ${String(port)}, which ${service} needs, is taken`,
     next: `see who has it: ss -ltnp 'sport = :${String(port)}'`,
   }),
   'file-system': ({ code, path, operation }) => ({
     message: `${operation} ${path}: ${code}`,
-    next: ABOUT_CODE[code] ?? `look at it: ls -la ${path}`,
+    next:
+      operation === 'watch'
+        ? 'the system may watch no more folders: raise fs.inotify.max_user_watches (ENOSPC) or max_user_instances (EMFILE)'
+        : (ABOUT_CODE[code] ?? `look at it: ls -la ${path}`),
   }),
   'checksum-mismatch': ({ path, expected, actual }) => ({
     message: `${path} is not what it should be: sha256 ${actual.slice(0, 12)}, not ${expected.slice(0, 12)}`,

@@ -35,6 +35,7 @@ export class Outcomes {
   readonly untold = new Set<string>();
   readonly #taskOf = new Map<StepId, string>();
   readonly #telling = new Set<StepId>();
+  readonly #ending = new Set<StepId>();
   readonly #lines = new Lines();
   finished: Extract<RunEvent, { readonly type: 'run-finished' }> | null = null;
 
@@ -67,8 +68,12 @@ export class Outcomes {
       case 'step-finished':
       case 'step-failed':
         return this.#stepEnded(event);
+      case 'undo-started':
+        if (event.because.reason === 'no-longer-needed') this.#ending.add(event.id);
+        return [];
       case 'step-undone':
-        this.undone.push(event.line);
+        // The end of a service that did its work puts nothing back.
+        if (!this.#ending.has(event.id.replace(/\.undo\..*$/, ''))) this.undone.push(event.line);
         return [];
       case 'undo-failed':
         this.notPutBack.push({ id: event.id, failure: event.failure });

@@ -53,6 +53,9 @@ test('a run is over when its last whole line says so, and left what its lines sa
   expect([readRun(folder, run)?.isOver, open()]).toEqual([false, ['one/1']]);
   journal.write({ ...finished, outcome: 'failed' });
   expect([readRun(folder, run)?.isOver, open()]).toEqual([true, []]);
+  // A service that a watch kept up ends later.
+  journal.write({ type: 'task-finished', task: 'up', outcome: 'done', durationMs: 1 });
+  expect([readRun(folder, run)?.isOver, open()]).toEqual([true, []]);
   journal.close();
   writeFileSync(join(folder, 'runs', run, 'journal.jsonl'), '{"type":"run-fini', { flag: 'a' });
   expect(readRun(folder, run)?.isOver).toBe(false);

@@ -52,7 +52,7 @@ const lines = (text: string): readonly string[] =>
   text
     .trimEnd()
     .split('\n')
-    .map((line) => line.replace(/ · [\d.]+ s$/, '').trimEnd());
+    .map((line) => line.replace(/( · [\d.]+ s( saved by the cache)?)+$/, '').trimEnd());
 
 describe('--explain', () => {
   test('says of every task why it runs, is skipped or restored, as it is checked', async () => {

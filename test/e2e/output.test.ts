@@ -18,7 +18,7 @@ const build = task('build', {
 });
 const odd = task('odd', {
   summary: 'Prints what is no text, and a line without end.',
-  steps: (p) => p.run(['sh', '-c', "printf '\\\\377\\\\376 a\\\\n'; head -c 10000000 /dev/zero | tr '\\\\\\\\0' x; echo; echo end"], { effect: 'reads' }),
+  steps: (p) => p.run(['sh', '-c', "printf '\\\\377\\\\376 a\\\\n'; head -c 10000000 /dev/zero | tr '\\\\0' x; echo; echo end"], { effect: 'reads' }),
 });
 const change = task('change', {
   summary: 'Changes something, and fails.',

@@ -145,7 +145,7 @@ export class Scripted implements LivePerformer {
     });
   };
 
-  serviceEnded: LivePerformer['serviceEnded'] = ({ cancel }) =>
+  serviceEnded: LivePerformer['serviceEnded'] = (_, { cancel }) =>
     Promise.race([this.#ended, new Promise<Failure>((resolve) => cancel.onCancel(resolve))]);
 }
 

@@ -155,5 +155,5 @@ test('the dry performer knows nothing, whatever it is asked', async () => {
   const shown = await show((p) => (probe(p, 'q'), change(p, 'a'), p.hold()), dryPerformer);
   expect(lines(shown)).toEqual(['q certain', 'a certain']);
   expect([...shown.facts.entries()].filter(([, fact]) => fact.known)).toEqual([]);
-  await expect(dryPerformer.serviceEnded({} as never)).rejects.toThrow('a dry run holds nothing');
+  await expect(dryPerformer.serviceEnded('t', {} as never)).rejects.toThrow('a dry run holds nothing');
 });

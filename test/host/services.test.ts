@@ -102,14 +102,14 @@ test('the end of a service is told, to those who ask before and after; its stop 
   fs.writeFileSync(r.path('go'), '');
   await web.start();
   let told = false;
-  const waiting = r.host.serviceEnded(r.performing).then((failure) => ((told = true), failure));
+  const waiting = r.host.serviceEnded('t', r.performing).then((failure) => ((told = true), failure));
   await web.stop();
   await web.start();
   expect(told).toBe(false);
   fs.writeFileSync(r.path('end'), '');
   const failure = { reason: 'service-ended', service: 'web', exitCode: 9, tail: ['up, with hunter22'] };
   expect(await waiting).toEqual(failure);
-  expect(await r.host.serviceEnded(r.performing)).toEqual(failure);
+  expect(await r.host.serviceEnded('t', r.performing)).toEqual(failure);
 });
 
 test('closing the performer stops what runs; a cancel ends the wait', async () => {
@@ -126,7 +126,7 @@ test('closing the performer stops what runs; a cancel ends the wait', async () =
     ok: true,
   });
   const pid = await pidIn(r.path('pid'));
-  const waiting = r.host.serviceEnded(r.performing);
+  const waiting = r.host.serviceEnded('t', r.performing);
   r.cancel.cancel({ reason: 'cancelled', signal: 'SIGINT' });
   expect(await waiting).toEqual({ reason: 'cancelled', signal: 'SIGINT' });
   expect(lives(pid)).toBe(true);

@@ -26,6 +26,8 @@ const REASONS: readonly (readonly [Reason, string])[] = [
   [{ reason: 'structure' }, 'the structure around its steps, or what it returns, changed'],
   [{ reason: 'output-globs' }, 'its output globs changed'],
   [{ reason: 'not-known' }, 'its files are not what they were'],
+  [{ reason: 'service', change: 'changed', service: 'db' }, 'service db changed'],
+  [{ reason: 'unknown-service', service: 'db' }, 'it needs service db, of which nothing tells whether it is the same'],
   [{ reason: 'more', count: 3 }, 'and 3 more'],
 ];
 
@@ -46,6 +48,9 @@ test('every state has its words', () => {
   expect(first({ state: 'unknown', waits: ['a', 'b'] })).toBe('may be skipped: that is known once a, b ran');
   expect(first({ state: 'stale', because, store: 'damaged' })).toBe('runs, what was kept being damaged, because');
   expect(first({ state: 'stale', because: [{ reason: 'forced' }], store: 'not-asked' })).toBe('runs, because');
+  expect(first({ state: 'service', users: ['a'] })).toBe('is up as long as a needs it');
+  expect(first({ state: 'service', users: ['a', 'b'] })).toBe('is up as long as a, b need it');
+  expect(first({ state: 'service', users: [] })).toBe('is up until Ctrl-C');
   const group: Check = { state: 'stale', because: [{ reason: 'no-steps' }], store: 'not-asked' };
   expect(checkLines(group)).toEqual(['has no steps of its own']);
 });

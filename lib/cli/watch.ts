@@ -1,0 +1,199 @@
+import { Holding } from '../engine/holding.ts';
+import { cancelledBy, whenCancelled } from '../host/cancel.ts';
+import { clock } from '../host/clock.ts';
+import { openWatcher, type Watcher } from '../host/watcher.ts';
+import type { RunEvent } from '../model/event.ts';
+import { STATUS, statusOfFailure } from '../model/exit-status.ts';
+import { StepFailed, type Failure } from '../model/failure.ts';
+import type { Plan } from '../model/plan.ts';
+import type { Cancel } from '../model/ports.ts';
+import { explainFailure } from '../report/explain.ts';
+import type { Context } from './context.ts';
+import { perform, type PerformOptions, type Prepared, type Watching } from './perform.ts';
+import { say } from './reporting.ts';
+import { cancelOnSignals } from './signals.ts';
+import { watchedInputs, type Changes, type Watched } from './watched.ts';
+
+/** After the last of a burst of changes it rests so long, in ms, but not longer than that after the first. */
+const QUIET_MS = 100;
+const MAX_BURST_MS = 2_000;
+/** A file that changes during so many runs in a row, and only then, is written by what runs. */
+const MAX_IN_A_ROW = 3;
+/** Paths that are named when they change. */
+const MAX_NAMED = 3;
+
+/**
+ * Runs the goals, and again whenever an input of one of their tasks has changed, until a signal. A run that fails does
+ * not end that. Services stay up from run to run, unless their inputs, or those of what they need, have changed.
+ */
+export async function watch(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
+  const { plan } = prepared;
+  const watched = watchedInputs(context, plan);
+  const { cancel, release } = cancelOnSignals();
+  const holding = new Holding();
+  const bell = new Bell();
+  const watcher = openWatcher(context.projectDir, watched.globs, () => bell.ring());
+  const selfWriters = new SelfWriters();
+  const closing: Watching['closing'] = new Map();
+  tellUnknown(plan, watched.unknown);
+  try {
+    let status: number = STATUS.done;
+    for (let force = options.force; cancelledBy(cancel) === null; force = false) {
+      const ran = new Set<string>();
+      const watching = { cancel, holding, closing, heard: (event: RunEvent) => hear(event, ran) };
+      status = await once(context, prepared, { ...options, force, watching });
+      await watcher.sound();
+      let changes = selfWriters.sift(watched.changes(), ran);
+      if (changes.size > 0) {
+        await bell.quiet(cancel);
+        changes = new Map([...changes, ...watched.changes()]);
+      } else if (cancelledBy(cancel) === null) {
+        tellLost(holding);
+        say('watching for changes; Ctrl-C ends');
+        changes = await nextChanges(watched, watcher, bell, cancel);
+        selfWriters.forget();
+      }
+      if (cancelledBy(cancel) !== null) break;
+      say(`changed: ${named(changes)}`);
+      await holding.end(affected(holding.ids, plan, changes), { reason: 'no-longer-needed' });
+    }
+    const why = cancelledBy(cancel);
+    return status === STATUS.notPutBack || why === null ? status : statusOfFailure(why);
+  } finally {
+    await holding.end(holding.ids, cancel.cancelled ?? { reason: 'no-longer-needed' });
+    await Promise.all(closing.values());
+    await watcher.close();
+    release();
+  }
+}
+
+/** Waits until something differs; empty when cancelled. */
+async function nextChanges(watched: Watched, watcher: Watcher, bell: Bell, cancel: Cancel): Promise<Changes> {
+  let changes: Changes = new Map();
+  while (changes.size === 0 && cancelledBy(cancel) === null) {
+    await bell.rung(cancel);
+    await bell.quiet(cancel);
+    await watcher.sound();
+    changes = watched.changes();
+  }
+  return changes;
+}
+
+/** One run; what it was refused for is said, and may be put right. */
+async function once(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
+  try {
+    return await perform(context, prepared, options);
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    tell(error.failure);
+    return statusOfFailure(error.failure);
+  }
+}
+
+function tell(failure: Failure, who = 'slipway'): void {
+  const { message, next } = explainFailure(failure);
+  say(`${who}: ${message}`);
+  say(`  ${next}`);
+}
+
+/** Collects the tasks that did something in a run. */
+function hear(event: RunEvent, ran: Set<string>): void {
+  if (event.type === 'step-started') ran.add(event.task);
+}
+
+function tellUnknown(plan: Plan, unknown: Plan['nodes']): void {
+  if (unknown.length === 0) return;
+  const ids = unknown.map(({ id }) => id).join(', ');
+  const some = plan.nodes.length > 1 ? '; what changes elsewhere runs them, too' : '';
+  say(`not watched, without declared inputs: ${ids}${some}`);
+}
+
+const told = new WeakSet<object>();
+
+/** A service that ends while nothing runs is told by nobody else. */
+function tellLost(holding: Holding): void {
+  for (const id of holding.ids) {
+    const up = holding.get(id);
+    if (!up || told.has(up)) continue;
+    told.add(up);
+    void up.lost.then((failure) => tell(failure, id));
+  }
+}
+
+function named(changes: Changes): string {
+  const paths = [...new Set([...changes.values()].flat())];
+  const more = paths.length > MAX_NAMED ? ` and ${String(paths.length - MAX_NAMED)} more` : '';
+  return paths.slice(0, MAX_NAMED).join(', ') + more;
+}
+
+/** Services that stand on a changed input: their own, or one of a task that they need. */
+function affected(ids: readonly string[], plan: Plan, changes: Changes): readonly string[] {
+  const changed = new Set(changes.keys());
+  for (const { id, needs } of plan.nodes) if (needs.some((need) => changed.has(need))) changed.add(id);
+  return ids.filter((id) => changed.has(id));
+}
+
+/** Rings when something may have changed. */
+class Bell {
+  #rang = false;
+  #wake: () => void = () => undefined;
+
+  ring(): void {
+    this.#rang = true;
+    this.#wake();
+  }
+
+  /** Waits for the next ring, also one that came already. */
+  async rung(cancel: Cancel): Promise<void> {
+    if (this.#rang) return;
+    const cancelled = whenCancelled(cancel);
+    await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), cancelled.came]);
+    cancelled.withdraw();
+  }
+
+  /** Waits until it has not rung for a while. */
+  async quiet(cancel: Cancel): Promise<void> {
+    const lateMs = clock.nowMs() + MAX_BURST_MS;
+    do {
+      this.#rang = false;
+      await clock.sleep(QUIET_MS, cancel);
+    } while (this.#hasRung() && clock.nowMs() < lateMs && cancel.cancelled === null);
+  }
+
+  /** A call, since a field that was just set counts as unchanged for the compiler. */
+  #hasRung(): boolean {
+    return this.#rang;
+  }
+}
+
+/** Finds out which files are changed by the runs themselves: those would follow each other for ever. */
+class SelfWriters {
+  readonly #inARow = new Map<string, number>();
+  readonly #known = new Set<string>();
+
+  /** What changed during a run that is to be run for; files that the run wrote itself are named instead. */
+  sift(changes: Changes, ran: ReadonlySet<string>): Changes {
+    const paths = new Set([...changes.values()].flat());
+    for (const path of this.#inARow.keys()) if (!paths.has(path)) this.#inARow.delete(path);
+    for (const path of paths) {
+      this.#inARow.set(path, (this.#inARow.get(path) ?? 0) + 1);
+      if (this.#inARow.get(path) === MAX_IN_A_ROW) this.#known.add(path);
+    }
+    const left = new Map<string, readonly string[]>();
+    for (const [task, all] of changes) {
+      const own = ran.has(task) ? all.filter((path) => this.#known.has(path)) : [];
+      if (own.length > 0)
+        say(
+          `${task} writes its own inputs: ${named(new Map([[task, own]]))}; it is not run again for that. Was it you? Save once more`,
+        );
+      const others = all.filter((path) => !own.includes(path));
+      if (others.length > 0) left.set(task, others);
+    }
+    return left;
+  }
+
+  /** Somebody changed something while nothing ran. */
+  forget(): void {
+    this.#inARow.clear();
+  }
+}

@@ -1,0 +1,133 @@
+import type { RunEvent } from '../model/event.ts';
+import type { Failure } from '../model/failure.ts';
+import type { PlanNode } from '../model/plan.ts';
+import type { Cancel } from '../model/ports.ts';
+import { CancelSource } from './cancel.ts';
+import type { Facts } from './facts.ts';
+import { Holding, type Hold, type Up } from './holding.ts';
+import type { ServicesOf } from './services.ts';
+
+/** What the services of a run are brought up with. */
+export interface RunServicesOptions {
+  readonly cancel: Cancel;
+  readonly emit: (event: RunEvent) => void;
+  readonly facts: Facts;
+  /** Walks a service; why it ended, null when that was well. */
+  readonly walk: (node: PlanNode, hold: Hold) => Promise<Failure | null>;
+  /** Keeps services up from run to run: whoever gives it ends them. */
+  readonly holding?: Holding;
+}
+
+/** A plan without services. */
+export const NO_SERVICES: ServicesOf = { nodes: [], services: new Map(), goals: new Set(), uses: () => [] };
+
+/** The services of one run: each is brought up by the first task that needs it, and ends with the last. */
+export class RunServices {
+  readonly #of: ServicesOf;
+  readonly #options: RunServicesOptions;
+  readonly #holding: Holding;
+  /** Services that this run began, or found up. */
+  readonly #met = new Map<string, Up>();
+  /** What walks threw: nobody waits for a service all the time. */
+  readonly #defects: unknown[] = [];
+  /** Tasks that need a service and have not ended. */
+  readonly #users = new Map<string, Set<string>>();
+
+  constructor(of: ServicesOf, options: RunServicesOptions) {
+    this.#of = of;
+    this.#options = options;
+    this.#holding = options.holding ?? new Holding();
+    for (const id of of.services.keys()) this.#users.set(id, new Set());
+    if (of.services.size > 0)
+      for (const node of of.nodes) for (const id of of.uses(node)) this.#users.get(id)?.add(node.id);
+  }
+
+  /** The service that this task is, begun unless it is up; undefined for any other task. */
+  get(id: string): Up | undefined {
+    const node = this.#of.services.get(id);
+    if (!node) return undefined;
+    const up = this.#met.get(id) ?? this.#found(node) ?? this.#begin(node);
+    this.#met.set(id, up);
+    return up;
+  }
+
+  /** One that an earlier run left up, for which nothing has changed. */
+  #found(node: PlanNode): Up | undefined {
+    const up = this.#holding.get(node.id);
+    if (!up) return undefined;
+    this.#options.emit({ type: 'task-started', task: node.id });
+    this.#options.emit({ type: 'task-checked', task: node.id, check: { state: 'fresh', tookMs: 0 } });
+    this.#options.emit({ type: 'task-finished', task: node.id, outcome: 'fresh', durationMs: 0 });
+    up.tell(this.#options.facts);
+    return up;
+  }
+
+  #begin(node: PlanNode): Up {
+    const { facts, cancel, walk } = this.#options;
+    return this.#holding.begin(node, facts, cancel, (hold) =>
+      walk(node, hold).catch((error: unknown) => {
+        this.#defects.push(error);
+        return { reason: 'broken', message: `${node.id} is broken` };
+      }),
+    );
+  }
+
+  /** Brings up what a task needs; its cancel from then on, which comes when one of those ends. Null: one did not come up. */
+  async bringUpFor(node: PlanNode, hold?: Hold): Promise<Cancel | null> {
+    const around = hold?.starting ?? this.#options.cancel;
+    const ups = this.#of.uses(node).flatMap((id) => this.get(id) ?? []);
+    if (ups.length === 0) return around;
+    if (!(await allReady(ups))) return null;
+    const cancel = new CancelSource(around);
+    for (const { lost } of ups)
+      void lost.then((failure) => {
+        cancel.cancel(failure);
+        hold?.lost(failure);
+        hold?.over.cancel(failure);
+      });
+    return cancel;
+  }
+
+  /** A task ended: so does a service that it was the last to need. */
+  leave(node: PlanNode): void {
+    for (const id of this.#of.uses(node)) {
+      const users = this.#users.get(id);
+      users?.delete(node.id);
+      if (users?.size === 0 && !this.#of.goals.has(id) && !this.#options.holding)
+        void this.#holding.end([id], this.#why());
+    }
+  }
+
+  /** Keeps up what are goals until the run is cancelled or one of them ends, if all went well so far; then ends all. */
+  async finish(isWell: () => boolean): Promise<void> {
+    if (this.#met.size > 0 && !this.#options.holding) {
+      if (isWell()) await this.#goalsEnd();
+      await this.#holding.end(this.#holding.ids, this.#why());
+    }
+    if (this.#defects.length > 0) throw this.#defects[0];
+  }
+
+  #goalsEnd(): Promise<void> {
+    const goals = [...this.#of.goals].flatMap((id) => this.#holding.get(id) ?? []);
+    return new Promise((resolve) => {
+      const all = goals.map(async ({ ended }) => {
+        if (await ended) resolve();
+      });
+      void Promise.all(all).then(() => resolve());
+      this.#options.cancel.onCancel(() => resolve());
+    });
+  }
+
+  #why(): Failure {
+    return this.#options.cancel.cancelled ?? { reason: 'no-longer-needed' };
+  }
+}
+
+function allReady(ups: readonly Up[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const all = ups.map(async ({ ready }) => {
+      if (!(await ready)) resolve(false);
+    });
+    void Promise.all(all).then(() => resolve(true));
+  });
+}

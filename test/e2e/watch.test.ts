@@ -1,0 +1,211 @@
+import { mkdirSync, rmSync, utimesSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { until } from '../device/poll.ts';
+import type { Commands } from '../rig/commands.ts';
+import type { Running } from './command.ts';
+import { dialled, SERVED } from './dialled.ts';
+import { inProject, type Project } from './project.ts';
+
+const IDLE = 'watching for changes; Ctrl-C ends\n';
+
+const watched = (
+  body: string,
+  args: readonly string[],
+  check: (project: Project, rigged: Commands, running: Running) => Promise<void>,
+): Promise<void> => dialled(body, (project, rigged) => check(project, rigged, project.start([...args, '--watch'])));
+
+/** Waits until so many runs are over and nothing is queued. */
+const idle = (running: Running, times: number): Promise<unknown> =>
+  until(`idle ${String(times)} times: ${running.text()}`, () => running.text().split(IDLE).length > times, 60_000);
+
+async function interrupted(running: Running): Promise<void> {
+  running.child.kill('SIGINT');
+  expect(await running.ended).toMatchObject({ status: 130, signal: null });
+}
+
+const TWO = `const check = reader('check', { inputs: ['src/**'], outputs: [] });
+const other = reader('other', { inputs: ['other/**'], outputs: [] });
+await main(import.meta, { tasks: [check, other] });`;
+
+test('only what changed runs again: once for edits during a run, once for a burst, for new and deleted files', () =>
+  watched(TWO, ['check', 'other', '-j', '2'], async (project, rigged, running) => {
+    const [first, other] = [await rigged.started('check'), await rigged.started('other')];
+    for (const content of ['1', '2', '3']) project.write('src/a.txt', content);
+    project.write('src/b.txt', 'new');
+    other.exit(0);
+    first.exit(0);
+    // Queued by what was edited meanwhile; that it fails does not end the watch.
+    (await rigged.started('check')).exit(1);
+    await idle(running, 1);
+    for (let n = 0; n < 30; n++) project.write(`src/${String(n)}.txt`, 'burst');
+    (await rigged.started('check')).exit(0);
+    await idle(running, 2);
+    utimesSync(project.path('src/a.txt'), new Date(), new Date());
+    mkdirSync(project.path('src/new/deep'), { recursive: true });
+    project.write('src/new/deep/c.txt', 'c');
+    (await rigged.started('check')).exit(0);
+    await idle(running, 3);
+    rmSync(project.path('src/a.txt'));
+    (await rigged.started('check')).exit(0);
+    await idle(running, 4);
+    project.write('other/x.txt', 'x');
+    (await rigged.started('other')).exit(0);
+    await idle(running, 5);
+    expect([rigged.count('check'), rigged.count('other')]).toEqual([5, 2]);
+    expect(running.text()).toContain('changed: other/x.txt\n');
+    expect(project.runs()).toHaveLength(6);
+    await interrupted(running);
+    expect(project.journal().at(-1)?.type).toBe('run-finished');
+  }));
+
+test('Ctrl-C during a run ends the run as well', () =>
+  watched(TWO, ['check'], async (project, rigged, running) => {
+    const check = await rigged.started('check');
+    await interrupted(running);
+    await check.gone;
+    expect(project.runs()).toHaveLength(1);
+  }));
+
+test('a task that writes its own inputs is named, and not run for ever', () =>
+  watched(
+    `await main(import.meta, { tasks: [reader('fmt', { inputs: ['src/**'] })] });`,
+    ['fmt'],
+    async (project, rigged, running) => {
+      const write = async (): Promise<void> => {
+        const fmt = await rigged.started('fmt');
+        fmt.write('src/a.txt', `formatted ${String(rigged.count('fmt'))}`);
+        fmt.exit(0);
+      };
+      for (let n = 0; n < 3; n++) await write();
+      await idle(running, 1);
+      expect(running.text().match(/fmt writes its own inputs: src\/a\.txt;/g)).toHaveLength(1);
+      project.write('src/b.txt', 'by hand');
+      await write();
+      await idle(running, 2);
+      expect(rigged.count('fmt')).toBe(4);
+      await interrupted(running);
+    },
+  ));
+
+test("a task that writes the same again runs once more, and what others declare to make is nobody else's edit", () =>
+  watched(
+    `const make = task('make', { summary: 'm', inputs: ['src/**'], outputs: ['other/**'], steps: (p) => p.run(named('make'), { effect: 'derives' }) });
+const use = reader('use', { inputs: ['other/**', 'src/**'], needs: { make: make() } });
+await main(import.meta, { tasks: [make, use] });`,
+    ['use'],
+    async (project, rigged, running) => {
+      const make = await rigged.started('make');
+      make.write('other/made', '1');
+      make.exit(0);
+      const use = await rigged.started('use');
+      use.write('src/a.txt', 'same');
+      use.exit(0);
+      const again = await rigged.started('make');
+      again.write('other/made', '2');
+      again.exit(0);
+      const used = await rigged.started('use');
+      used.write('src/a.txt', 'same');
+      used.exit(0);
+      await idle(running, 1);
+      expect([rigged.count('make'), rigged.count('use')]).toEqual([2, 2]);
+      expect(running.text()).not.toContain('writes its own');
+      await interrupted(running);
+      expect(project.runs()).toHaveLength(2);
+    },
+  ));
+
+test('a service stays up from run to run, is started anew when its inputs change or it ended, and ends with the watch', () =>
+  watched(SERVED, ['e2e'], async (project, rigged, running) => {
+    const api = await rigged.started('api');
+    expect(rigged.count('e2e')).toBe(0);
+    api.print('up\n');
+    (await rigged.started('e2e')).exit(0);
+    await idle(running, 1);
+    project.write('other/t.txt', '1');
+    (await rigged.started('e2e')).exit(1);
+    await idle(running, 2);
+    expect(rigged.count('api')).toBe(1);
+
+    project.write('src/a.txt', '1');
+    await api.gone;
+    const second = await rigged.started('api');
+    second.print('up\n');
+    (await rigged.started('e2e')).exit(0);
+    await idle(running, 3);
+
+    second.exit(3);
+    await until('its end is told', () => running.text().includes('api: the service api ended with status 3'));
+    project.write('other/t.txt', '2');
+    const third = await rigged.started('api');
+    third.print('up\n');
+    const e2e = await rigged.started('e2e');
+    running.child.kill('SIGINT');
+    await Promise.all([e2e.gone, third.gone]);
+    expect(await running.ended).toMatchObject({ status: 130, signal: null });
+    expect(project.processes()).toEqual([]);
+  }));
+
+test('with --json the events of every run stream on', () =>
+  watched(TWO, ['check', '--json'], async (project, rigged, running) => {
+    (await rigged.started('check')).exit(0);
+    await idle(running, 1);
+    project.write('src/a.txt', '1');
+    (await rigged.started('check')).exit(0);
+    await idle(running, 2);
+    await interrupted(running);
+    const { stdout } = await running.ended;
+    const events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string; run?: string });
+    expect(events.flatMap(({ type, run }) => (type === 'run-finished' ? [run] : []))).toEqual(project.runs());
+  }));
+
+describe('what cannot be watched', () => {
+  const usage = (message: string, next: string): object => ({
+    status: 2,
+    stdout: '',
+    stderr: `slipway: ${message}\n  ${next}\n`,
+  });
+
+  test('is refused: a deploy, a dry run, a task that declares nothing', () =>
+    inProject({}, async (project) => {
+      expect(await project.run(['deploy', '--watch'])).toMatchObject({
+        status: 2,
+        stderr: expect.stringMatching(
+          /^slipway: --watch is for tasks that read and derive; deploy\(to=rehearsal\) does more: changes rehearsal: /,
+        ) as string,
+      });
+      expect(await project.run(['build', '--watch', '-n'])).toMatchObject(
+        usage(
+          '--watch performs, and a dry run does not',
+          'leave out --watch, or --dry-run, --connected, --out and --runbook',
+        ),
+      );
+      project.write(
+        'tasks.ts',
+        `import { main, task } from 'slipway';
+await main(import.meta, { tasks: [task('lint', { summary: 'l', steps: (p) => p.run(['true'], { effect: 'reads' }) })] });`,
+      );
+      expect(await project.run(['lint', '--watch'])).toMatchObject(
+        usage('there is nothing to watch: lint declares no inputs', 'declare what it reads: inputs: [globs]'),
+      );
+      expect(project.runs()).toEqual([]);
+    }));
+
+  test('is said beside what can', () =>
+    watched(
+      `const some = reader('some', { inputs: ['src/**'] });
+await main(import.meta, { tasks: [some, reader('all', { needs: { some: some() } })] });`,
+      ['all'],
+      async (_project, rigged, running) => {
+        (await rigged.started('some')).exit(0);
+        (await rigged.started('all')).exit(0);
+        await idle(running, 1);
+        expect(running.text()).toContain(
+          'not watched, without declared inputs: all; what changes elsewhere runs them, too\n',
+        );
+        await interrupted(running);
+      },
+    ));
+});

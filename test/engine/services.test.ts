@@ -1,0 +1,335 @@
+import { describe, expect, test } from 'vitest';
+import { CancelSource } from '../../lib/engine/cancel.ts';
+import { dryPerformer } from '../../lib/engine/dry.ts';
+import { ALWAYS_RUN, createFreshness, type Freshness, type Looked } from '../../lib/engine/freshness.ts';
+import { makePlan } from '../../lib/engine/graph.ts';
+import { Holding } from '../../lib/engine/holding.ts';
+import { readJournal, replayPerformer } from '../../lib/engine/journal.ts';
+import { showPlan } from '../../lib/engine/show.ts';
+import { retrace } from '../../lib/engine/undo.ts';
+import { MemoryStore } from './memory-store.ts';
+import type { Plan } from '../../lib/model/plan.ts';
+import type { Recorder } from '../../lib/model/recorder.ts';
+import { secret } from '../../lib/model/ref.ts';
+import { s } from '../../lib/model/schema.ts';
+import { task, type Need, type Needs } from '../../lib/model/task.ts';
+import {
+  ByHand,
+  HandClock,
+  Scripted,
+  ask,
+  boom,
+  change,
+  hash,
+  interrupted,
+  operation,
+  run,
+  settled,
+  short,
+} from './rig.ts';
+
+const died = { reason: 'service-ended', service: 'x', exitCode: 9, tail: [] } as const;
+const address = operation('address', 'reads', s.string);
+
+/** A task that starts `NAME` and holds it up; it hands on an address. */
+const service = (name: string, needs: Needs = {}): Need =>
+  task(name, {
+    summary: 'a service',
+    needs,
+    steps(p) {
+      const url = p.probe(address, { name: `${name} address` });
+      change(p, `${name} up`);
+      p.hold();
+      return { url };
+    },
+  })();
+
+const user = (name: string, needs: Needs, spec: object = {}): Need =>
+  task(name, { summary: 'a task', needs, ...spec, steps: (p) => void p.probe(ask, { name }) })();
+
+const looked = (check: Looked['check']): Looked => ({ check, facts: {}, mayBeSkipped: true });
+
+const planned = (...goals: readonly Need[]): Plan => makePlan(goals, hash).plan;
+
+describe('a task that needs a service', () => {
+  test('waits until it is up, and it ends with the last that needs it, also one at a time', async () => {
+    const db = service('db');
+    const performer = new ByHand();
+    const ran = run(planned(user('one', { db }), user('two', { db })), performer, {
+      capacity: { jobs: 1, memoryMb: 1, cpu: 1 },
+    });
+    await settled();
+    await performer.finish('db address', 'here');
+    expect(performer.did).toEqual(['db address', 'db up']);
+    await performer.finish('db up');
+    expect(performer.did.slice(2)).toEqual(['one']);
+    await performer.finish('one');
+    await settled();
+    expect(performer.did.slice(3)).toEqual(['two']);
+    await performer.finish('two');
+    expect(performer.did.slice(4)).toEqual(['not db up']);
+    await performer.finish('not db up');
+    const { status, events } = await ran;
+    expect(status).toBe(0);
+    expect(short(events, 'task-started', 'task-finished')).toEqual([
+      'task-started one',
+      'task-started db',
+      'task-finished one',
+      'task-started two',
+      'task-finished two',
+      'task-finished db',
+    ]);
+    expect(events.filter((event) => event.type === 'task-finished').map(({ outcome }) => outcome)).toEqual([
+      'done',
+      'done',
+      'done',
+    ]);
+  });
+
+  test('gets what the service yielded, through a task without steps as well', async () => {
+    const up = task('up', { summary: 'all', needs: { db: service('db') } });
+    const db = service('db');
+    const reader = task('reader', {
+      summary: 'reads',
+      needs: { up: task('all', { summary: 'all', needs: { db } })(), db: db as Need<{ url: string }> },
+      steps: (p, { needs }) => void p.probe(ask, { name: 'read', at: needs.db.url }),
+    })();
+    const performer = new Scripted({ 'db address': 'over there' });
+    expect((await run(planned(reader), performer)).status).toBe(0);
+    expect(performer.steps.find(({ step }) => step.id === 'reader/1')?.step.args).toMatchObject({
+      args: { at: 'over there' },
+    });
+    const through = new Scripted();
+    expect((await run(planned(user('one', { up: up() })), through)).status).toBe(0);
+    expect(through.did).toEqual(['db address', 'db up', 'one', 'not db up']);
+  });
+
+  test('ends when the service dies for good, with why; so does what needs a service that needs it', async () => {
+    for (const needs of [{ db: service('db') }, { api: service('api', { db: service('db') }) }]) {
+      const performer = new Scripted({
+        one: ({ cancel }) => new Promise((resolve) => cancel.onCancel((failure) => resolve({ ok: false, failure }))),
+      });
+      const anyEnds = performer.serviceEnded;
+      performer.serviceEnded = (task, performing) =>
+        task === 'db' ? anyEnds(task, performing) : new Promise((resolve) => performing.cancel.onCancel(resolve));
+      const ran = run(planned(user('one', needs)), performer);
+      while (!performer.did.includes('one')) await settled();
+      performer.endService(died);
+      const { status, events } = await ran;
+      expect(status).toBe(1);
+      const finished = events.filter((event) => event.type === 'task-finished');
+      expect(finished.map(({ outcome, failure }) => [outcome, failure])).toEqual(finished.map(() => ['failed', died]));
+      expect(performer.did.at(-1)).toMatch(/^not /);
+    }
+  });
+
+  test('is not begun when the service does not come up; what else needs it neither', async () => {
+    const db = service('db');
+    const performer = new Scripted({ 'db up': { fails: boom } });
+    const { status, events } = await run(
+      planned(user('one', { db }), user('two', { db }), user('other', {})),
+      performer,
+      {
+        keepGoing: true,
+      },
+    );
+    expect(status).toBe(1);
+    expect(performer.did.filter((name) => name === 'one' || name === 'two')).toEqual([]);
+    expect(performer.did).toContain('other');
+    expect(
+      events.flatMap((event) => (event.type === 'task-finished' ? [`${event.task} ${event.outcome}`] : [])).sort(),
+    ).toEqual(['db failed', 'one cancelled', 'other done', 'two cancelled']);
+  });
+
+  test('that is fresh does not start it', async () => {
+    const fresh: Freshness = {
+      ...ALWAYS_RUN,
+      look: ({ id }) => (id === 'one' ? looked({ state: 'fresh', tookMs: 1 }) : null),
+    };
+    const performer = new Scripted();
+    expect((await run(planned(user('one', { db: service('db') })), performer, { freshness: fresh })).status).toBe(0);
+    expect(performer.did).toEqual([]);
+  });
+
+  test('that fails ends it as well', async () => {
+    const performer = new Scripted({ one: { fails: boom } });
+    expect(
+      (
+        await run(planned(user('one', { db: service('db') }), user('never', {})), performer, {
+          capacity: { jobs: 1, memoryMb: 1, cpu: 1 },
+        })
+      ).status,
+    ).toBe(1);
+    expect(performer.did).toEqual(['db address', 'db up', 'one', 'not db up']);
+  });
+});
+
+test('Ctrl-C puts back what the tasks did before it ends the services, the latest first', async () => {
+  const cancel = new CancelSource();
+  const writer = task('writer', {
+    summary: 'changes',
+    needs: { api: service('api', { db: service('db') }) },
+    steps: (p) => (change(p, 'written'), void p.probe(ask, { name: 'long' })),
+  })();
+  const performer = new Scripted({
+    long: () => (cancel.cancel(interrupted), { ok: false, failure: interrupted }),
+  });
+  expect((await run(planned(writer), performer, { cancel })).status).toBe(130);
+  expect(performer.did).toEqual([
+    ...['db address', 'db up', 'api address', 'api up', 'written', 'long'],
+    ...['not written', 'not api up', 'not db up'],
+  ]);
+});
+
+test('a service that is a goal, also through a task without steps, is up until Ctrl-C', async () => {
+  const db = service('db');
+  for (const goal of [db, task('dev', { summary: 'all', needs: { db } })()]) {
+    const cancel = new CancelSource();
+    const performer = new Scripted();
+    const ran = run(planned(goal, user('one', { db })), performer, { cancel });
+    await settled();
+    await settled();
+    expect(performer.did.toSorted()).toEqual(['db address', 'db up', 'one']);
+    cancel.cancel(interrupted);
+    expect((await ran).status).toBe(130);
+    expect(performer.did.at(-1)).toBe('not db up');
+  }
+});
+
+test('the death of one that is a goal ends the others', async () => {
+  const performer = new Scripted();
+  const ran = run(planned(service('db')), performer);
+  await settled();
+  performer.endService(died);
+  const { status, events } = await ran;
+  expect(status).toBe(1);
+  expect(events.at(-2)).toMatchObject({ type: 'task-finished', task: 'db', outcome: 'failed', failure: died });
+});
+
+test('one that outlives its run is found up by the next, and known by what it yielded', async () => {
+  const db = service('db') as Need<{ url: string }>;
+  const reader = task('reader', {
+    summary: 'reads',
+    needs: { db },
+    steps: (p, { needs }) => void p.probe(ask, { name: 'read', at: needs.db.url }),
+  })();
+  const holding = new Holding();
+  const performer = new Scripted({ 'db address': 'over there' });
+  expect((await run(planned(reader), performer, { holding })).status).toBe(0);
+  const again = await run(planned(reader), performer, { holding });
+  expect(performer.did).toEqual(['db address', 'db up', 'read', 'read']);
+  expect(performer.steps.at(-1)?.step.args).toMatchObject({ args: { at: 'over there' } });
+  expect(again.events).toContainEqual({ type: 'task-finished', task: 'db', outcome: 'fresh', durationMs: 0 });
+  await holding.end(['db'], { reason: 'no-longer-needed' });
+  expect(performer.did.at(-1)).toBe('not db up');
+  expect(holding.ids).toEqual([]);
+});
+
+test('a run that died with a service up is put back like any other', async () => {
+  const plan = planned(user('one', { db: service('db') }));
+  const killed = await run(plan, new Scripted(), { killAt: 11 });
+  expect(killed.status).toBe('killed');
+  const past = readJournal(killed.journal);
+  expect(past.open).toEqual(['db/2']);
+  const performer = new Scripted();
+  await run(plan, replayPerformer(past, performer), { past });
+  expect(performer.did).toEqual(['not db up']);
+});
+
+test('undoing a run puts back what its tasks changed; its services are over', async () => {
+  const writer = task('writer', {
+    summary: 'changes',
+    needs: { db: service('db') },
+    steps: (p) => change(p, 'written'),
+  });
+  const plan = planned(writer());
+  const { status, journal } = await run(plan, new Scripted());
+  expect(status).toBe(0);
+  const traced = await retrace(plan, readJournal(journal), { run: 'r', clock: new HandClock(true) });
+  expect(traced.ok && traced.standing.map(({ node, made }) => [node.id, made.length])).toEqual([['writer', 1]]);
+});
+
+test("a service's inputs, variables and steps count for who needs it; one without inputs keeps nobody fresh", async () => {
+  const store = new MemoryStore();
+  store.files.set('src/a', '1').set('made/b', '1');
+  store.variables.set('PORT', '1');
+  const setup = task('setup', {
+    summary: 's',
+    inputs: ['conf'],
+    outputs: ['made'],
+    steps: (p) => p.run(['make'], { effect: 'derives' }),
+  });
+  const planWith = (spec: object, name = 'up', more: object = {}): Plan => {
+    const steps = (p: Recorder): void => (change(p, name), void p.probe(ask, { name: 'ask', ...more }), p.hold());
+    const db = task('db', { summary: 's', needs: { setup: setup() }, ...spec, steps })();
+    return planned(user('one', { db }, { inputs: ['tests'], outputs: [] }));
+  };
+  const why = async (plan: Plan, goal = 'one'): Promise<unknown> => {
+    const { events } = await run(plan, new Scripted(), { freshness: createFreshness(store, hash) });
+    const check = events.flatMap((event) =>
+      event.type === 'task-checked' && event.task === goal ? [event.check] : [],
+    );
+    return check.map((one) => ('because' in one ? one.because : one.state))[0];
+  };
+  const ported = { inputs: ['src'], env: ['PORT'] };
+  expect(await why(planWith({ inputs: ['src'] }))).toEqual([{ reason: 'never-ran' }]);
+  expect(await why(planWith({ inputs: ['src'] }))).toBe('fresh');
+  store.files.set('src/a', '2');
+  expect(await why(planWith({ inputs: ['src'] }))).toEqual([{ reason: 'input', change: 'changed', path: 'src/a' }]);
+  expect(await why(planWith(ported))).toEqual([{ reason: 'variable', change: 'added', name: 'PORT' }]);
+  expect(await why(planWith(ported, 'else'))).toEqual([{ reason: 'service', change: 'changed', service: 'db' }]);
+  // What it needs itself made something else.
+  store.files.set('conf', '2').set('made/b', '2');
+  expect(await why(planWith(ported, 'else'))).toEqual([{ reason: 'need-output', change: 'changed', need: 'setup' }]);
+  expect(await why(planWith(ported, 'else'))).toBe('fresh');
+  const options = { performer: dryPerformer, clock: new HandClock(true), force: false, line: () => '' };
+  const shown = await showPlan(planWith(ported, 'else'), { ...options, freshness: createFreshness(store, hash) });
+  expect(shown.tasks.map(({ state }) => state)).toEqual(['fresh', 'may be skipped', 'fresh']);
+  const unknown = [{ reason: 'unknown-service', service: 'db' }];
+  for (const plan of [planWith({}), planWith(ported, 'up', { key: secret('KEY') })]) {
+    expect(await why(plan)).toEqual(unknown);
+    expect(await why(plan)).toEqual(unknown);
+  }
+  expect(await why(planWith({}), 'db')).toBe('service');
+});
+
+describe('a dry run', () => {
+  const shown = async (
+    plan: Plan,
+    states: { readonly [task: string]: 'fresh' | 'stale' },
+  ): Promise<readonly unknown[]> => {
+    const freshness: Freshness = {
+      ...ALWAYS_RUN,
+      look: ({ id }) =>
+        looked(
+          states[id] === 'fresh'
+            ? { state: 'fresh', tookMs: 1 }
+            : { state: 'stale', because: [{ reason: 'never-ran' }], store: 'missed' },
+        ),
+    };
+    const options = { performer: dryPerformer, clock: new HandClock(true), freshness, force: false };
+    const { tasks } = await showPlan(plan, { ...options, line: (step) => step.id });
+    return tasks.map(({ task, state, check, steps }) => [
+      task,
+      state,
+      check.state === 'service' ? check.users : check.state,
+      steps.map(({ certainty }) => certainty),
+    ]);
+  };
+
+  test('shows a service with why and how long it is up', async () => {
+    const db = service('db');
+    const plan = planned(user('one', { db }), user('two', { api: service('api', { db }) }));
+    expect(await shown(plan, { one: 'fresh' })).toEqual([
+      ['db', 'runs', ['one', 'api'], ['certain', 'certain']],
+      ['one', 'fresh', 'fresh', []],
+      ['api', 'runs', ['two'], ['certain', 'certain']],
+      ['two', 'runs', 'stale', ['certain']],
+    ]);
+    expect((await shown(plan, { one: 'fresh', two: 'fresh' }))[0]).toEqual([
+      ...['db', 'may be skipped', ['one', 'api']],
+      ['conditional', 'conditional'],
+    ]);
+    expect(await shown(planned(db), {})).toEqual([['db', 'runs', [], ['certain', 'certain']]]);
+  });
+});
