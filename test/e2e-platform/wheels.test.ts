@@ -51,6 +51,7 @@ test.each(BOARDS)('on a board with Python $python pip is asked for exactly its w
   expect(pipArgv(python, wheelPlatforms)).toEqual([
     ...[
       `${PLATFORM}/backend/.venv/bin/python`,
+      '-I',
       '-m',
       'pip',
       'download',
