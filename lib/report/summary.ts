@@ -14,7 +14,7 @@ const MIN_SAVED_MS = 100;
 
 /** The end of a report: what took longest, what did not run, and the sum. */
 export function summaryLines(outcomes: Outcomes, plan: Plan, paint: Paint, around: Around): readonly string[] {
-  const notRun = plan.nodes.filter(({ id }) => !outcomes.tasks.has(id)).map(({ id }) => id);
+  const notRun = notRunIn(outcomes, plan);
   const path = criticalPath(plan, outcomes.tasks);
   return [
     ...(path === null ? [] : [`critical path ${paint('bold', duration(path.ms))}: ${path.links.join(' → ')}`]),
@@ -23,6 +23,10 @@ export function summaryLines(outcomes: Outcomes, plan: Plan, paint: Paint, aroun
   ];
 }
 
+/** Tasks that were not come to; where all went well, these are only services that nobody needed. */
+const notRunIn = ({ tasks, finished }: Outcomes, plan: Plan): readonly string[] =>
+  finished?.outcome === 'done' ? [] : plan.nodes.filter(({ id }) => !tasks.has(id)).map(({ id }) => id);
+
 /** `3 done · 1 fresh · 1 failed · 2 not run · 4.2 s · 12 s saved by the cache`. */
 function sum(outcomes: Outcomes, plan: Plan, paint: Paint, around: Around): string {
   const states = [...outcomes.tasks.values()].map(({ state }) => state);
@@ -30,7 +34,7 @@ function sum(outcomes: Outcomes, plan: Plan, paint: Paint, around: Around): stri
   const parts = (['done', 'fresh', 'restored', 'failed', 'cancelled'] as const).flatMap((state) =>
     count(state) === 0 ? [] : [`${String(count(state))} ${state}`],
   );
-  const notRun = plan.nodes.length - states.length;
+  const notRun = notRunIn(outcomes, plan).length;
   if (notRun > 0) parts.push(`${String(notRun)} not run`);
   if (outcomes.finished) parts.push(duration(outcomes.finished.durationMs));
   const savedMs = saved(outcomes, plan, around);

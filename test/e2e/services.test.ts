@@ -20,6 +20,18 @@ test('a task runs while what it needs is up, and nothing is left then', () =>
     expect(project.processes()).toEqual([]);
   }));
 
+test('a task that is fresh starts nothing, and nothing is missed', () =>
+  dialled(SERVED.replace("inputs: ['other/**'],", "inputs: ['other/**'], outputs: [],"), async (project, rigged) => {
+    const running = project.start(['e2e']);
+    (await rigged.started('api')).print('up\n');
+    (await rigged.started('e2e')).exit(0);
+    expect(await running.ended).toMatchObject({ status: 0 });
+    const { status, stdout } = await project.run(['e2e']);
+    expect([status, rigged.count('api')]).toEqual([0, 1]);
+    expect(stdout).toMatch(/^1 fresh · /m);
+    expect(stdout).not.toContain('not run');
+  }));
+
 test('a service that dies ends who needs it, with why', () =>
   dialled(SERVED, async (project, rigged) => {
     const running = project.start(['e2e']);
