@@ -322,7 +322,7 @@ test('a cancel while a release is put together leaves no half of it, and what ar
   if (answer.ok) return;
   expect(answer.failure).toMatchObject({ reason: 'cancelled' });
   expect(existsSync(device.at('releases', release.id))).toBe(false);
-  expect(readdirSync(device.at('blobs')).length).toBe(300);
+  // Blobs again, or still in the tree that was begun: nothing is asked for twice.
   expect(await send(agent, release)).toEqual([]);
   await agent.ok('upload.stage', { release: release.id });
   expect(readdirSync(device.at('incoming'))).toEqual([]);
