@@ -3,7 +3,6 @@ import { ALWAYS_RUN } from '../engine/freshness.ts';
 import { replayPerformer, type Leftover } from '../engine/journal.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
-import { keepHeapSmall } from '../host/heap.ts';
 import { reapLeftovers } from '../host/ledger.ts';
 import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
@@ -35,9 +34,9 @@ import {
   forgetOldRuns,
   leavesTraces,
   leftovers,
+  listRuns,
   newRunId,
   openJournal,
-  readRuns,
   type KeptRun,
 } from './runs.ts';
 import { cancelOnSignals } from './signals.ts';
@@ -73,7 +72,7 @@ type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, string> }
 export async function perform(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
   const { slipwayDir } = context;
   refuseMissingSecrets(context, prepared.plan);
-  const runs = readRuns(slipwayDir);
+  const runs = listRuns(slipwayDir);
   const refused = tellLeftovers(runs, prepared.plan);
   if (refused) return STATUS.refused;
   for (const wrong of wrongChannels(prepared.plan, context.sources, prepared.paramSecrets)) say(wrong);
@@ -147,7 +146,6 @@ export async function live(
   walk: (common: Omit<RunOptions, 'freshness'>, emit: RunOptions['emit']) => Promise<number>,
 ): Promise<number> {
   const { run, manner, force, keepGoing, shuffle, undoes } = options;
-  keepHeapSmall();
   const consent = options.consent ?? (await consented(plan, options.said));
   const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);

@@ -243,19 +243,35 @@ function refuseText(path, text) {
   if (odd) throw new Refused(`${path} holds ${JSON.stringify(odd[0])}`);
 }
 
+/** Modules of Node of which we only call functions, most runs none: loaded when one is called. */
+const LATE = ['"node:child_process"', '"node:timers/promises"'];
+
 /**
  * Takes what a module imports from Node straight from there: each name is copied otherwise, for each module that
  * imports any. Lines stay where they are.
  * @param {string} code as esbuild prints it
  */
-const withoutFacades = (code) =>
-  code
+function withoutFacades(code) {
+  /** @type {(name: string, from: string) => string} */
+  const late = (name, from) => {
+    const [theirs = '', ours = theirs] = name.trim().split(' as ');
+    return `${ours} = (...args) => process.getBuiltinModule(${from}).${theirs}(...args)`;
+  };
+  /** @type {(names: string, from: string) => string} */
+  const named = (names, from) =>
+    LATE.includes(from)
+      ? names
+          .split(',')
+          .map((name) => late(name, from))
+          .join(', ')
+      : `{${names.replaceAll(' as ', ': ')}} = process.getBuiltinModule(${from})`;
+  return code
     .replace(/^import (?:\* as )?(\w+) from ("node:[^"]+");$/gm, 'const $1 = process.getBuiltinModule($2);')
     .replace(
       /^import \{([^}]*)\} from ("node:[^"]+");$/gm,
-      (_, /** @type {string} */ names, /** @type {string} */ from) =>
-        `const {${names.replaceAll(' as ', ': ')}} = process.getBuiltinModule(${from});`,
+      (_, /** @type {string} */ names, /** @type {string} */ from) => `const ${named(names, from)};`,
     );
+}
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** @param {string} path */
