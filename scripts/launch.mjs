@@ -3,10 +3,11 @@
  * `node --import tsx tasks.ts deploy`, in the same one process, from a bundle of it where there is a valid one
  * (docs/decisions/0023). This file is plain JavaScript, and all that a fresh start reads before the bundle.
  */
+import { dirname, join, resolve } from 'node:path';
+
 // Imported, they would be copied name by name, which loads parts of Node that no start needs.
 const fs = process.getBuiltinModule('node:fs');
 const module = process.getBuiltinModule('node:module');
-const { dirname, join, resolve } = process.getBuiltinModule('node:path');
 const { fileURLToPath, pathToFileURL } = process.getBuiltinModule('node:url');
 
 /**

@@ -4,7 +4,6 @@ import { wantsColor } from '../report/colors.ts';
 import type { Around, Reporter, Write } from '../report/reporter.ts';
 import type { TellOptions } from '../report/tell.ts';
 import type { Outcomes } from '../report/outcome.ts';
-import { locateIn } from './around.ts';
 import type { Invocation, Layout } from './invocation.ts';
 
 /** How answers are given. */
@@ -78,6 +77,7 @@ async function gitHubReporter(
   projectDir: string,
 ): Promise<Reporter> {
   const { annotations, foldMarks, harmless } = await import('../report/github.ts');
+  const { locateIn } = await import('./around.ts');
   const write: Write = (text) => out(harmless(text));
   const locate = locateIn(projectDir, process.env['GITHUB_WORKSPACE'] ?? projectDir);
   const after = (outcomes: Outcomes): void => out(annotations(outcomes, options.plan, locate));
