@@ -3,10 +3,12 @@
  * `node --import tsx tasks.ts deploy`, in the same one process, from a bundle of it where there is a valid one
  * (docs/decisions/0023). This file is plain JavaScript, and all that a fresh start reads before the bundle.
  */
-import fs from 'node:fs';
-import module from 'node:module';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+
+// Imported, they would be copied name by name, which loads parts of Node that no start needs.
+const fs = process.getBuiltinModule('node:fs');
+const module = process.getBuiltinModule('node:module');
+const { fileURLToPath, pathToFileURL } = process.getBuiltinModule('node:url');
 
 /**
  * What a bundle was made from. A file whose `stat` (size, mtime and ctime in ns, inode) is `null` was too young for

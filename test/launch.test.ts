@@ -118,6 +118,22 @@ test('the first run is under tsx, the next ones are from a bundle, and say the s
   expect(lstatSync(project.folder).mode & 0o777).toBe(0o700);
 });
 
+test('a run from a bundle that starts no command loads no package, and of Node nothing that only commands need', async () => {
+  const idle = "const idle = task('idle', { summary: 'Idles.', steps: () => {} });\n";
+  const tasks = TASKS.replace('await main', `${idle}await main`).replace('[say,', '[idle, say,');
+  project.write('tasks.ts', `${tasks}process.stderr.write(process.moduleLoadList.join('\\n'));\n`);
+  await project.performed();
+  expect(readFileSync(project.bundle, 'utf8')).not.toMatch(/(?:^|[;}\n])import\s*(?:[{*"]|\w+ from)/);
+  const loaded = async (task: string): Promise<readonly string[]> => {
+    const { said, rest } = await project.launch([task]);
+    expect(said).toBe('bundle one');
+    return rest.split('\n');
+  };
+  expect(await loaded('say')).toContain('NativeModule child_process');
+  // As long as sources are too young, each run begins another bundle.
+  await expect.poll(() => loaded('idle'), { timeout: 60_000 }).not.toContain('NativeModule child_process');
+});
+
 test('never an answer of an old bundle: an edit of the same size, its time put back', async () => {
   await project.performed();
   const path = join(project.path, 'parts/word.ts');

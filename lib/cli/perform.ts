@@ -4,7 +4,6 @@ import { replayPerformer, type Leftover } from '../engine/journal.ts';
 import type { Holding } from '../engine/holding.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
-import { keepHeapSmall } from '../host/heap.ts';
 import { reapLeftovers } from '../host/ledger.ts';
 import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
@@ -36,9 +35,9 @@ import {
   forgetOldRuns,
   leavesTraces,
   leftovers,
+  listRuns,
   newRunId,
   openJournal,
-  readRuns,
   type KeptRun,
 } from './runs.ts';
 import { cancelOnSignals } from './signals.ts';
@@ -86,7 +85,7 @@ export type Prepared = Planned & { readonly paramSecrets: ReadonlyMap<string, st
 export async function perform(context: Context, prepared: Prepared, options: PerformOptions): Promise<number> {
   const { slipwayDir } = context;
   refuseMissingSecrets(context, prepared.plan);
-  const runs = readRuns(slipwayDir);
+  const runs = listRuns(slipwayDir);
   const refused = tellLeftovers(runs, prepared.plan);
   if (refused) return STATUS.refused;
   for (const wrong of wrongChannels(prepared.plan, context.sources, prepared.paramSecrets)) say(wrong);
@@ -160,7 +159,6 @@ export async function live(
   walk: (common: Omit<RunOptions, 'freshness'>, emit: RunOptions['emit']) => Promise<number>,
 ): Promise<number> {
   const { run, manner, force, keepGoing, shuffle, undoes, watching } = options;
-  keepHeapSmall();
   const consent = options.consent ?? (await consented(plan, options.said));
   const journal = openJournal(context.slipwayDir, run, leavesTraces(plan));
   const logs = openDeviceLogs(context.slipwayDir, run);

@@ -46,6 +46,8 @@ export interface KeptRun {
   readonly id: string;
   readonly record: RunRecord;
   readonly lines: readonly JournalLine[];
+  /** Its record can be read: a power cut leaves a plan that nothing waited for empty, or cut short. */
+  readonly isWhole: boolean;
   /** It ended, with nothing left to put back or to finish. */
   readonly isOver: boolean;
   /** A last line whose end never arrived: the runner died while writing it. */
@@ -125,20 +127,26 @@ export function openJournal(
 
 /** All kept runs, newest first. */
 export function readRuns(slipwayDir: string): readonly KeptRun[] {
+  const runs = listRuns(slipwayDir).filter(({ isWhole }) => isWhole);
+  return runs.sort((a, b) => laterFirst(secondOf(a.id), secondOf(b.id)) || laterFirst(a.record.at, b.record.at));
+}
+
+/** All run folders, the latest second first, none of them read yet: each start asks them only whether they are over. */
+export function listRuns(slipwayDir: string): KeptRun[] {
   const folder = join(slipwayDir, 'runs');
   if (!existsSync(folder)) return [];
-  const runs = readdirSync(folder).flatMap((run) => readRun(slipwayDir, run) ?? []);
-  return runs.sort((a, b) => laterFirst(a.id.slice(0, 15), b.id.slice(0, 15)) || laterFirst(a.record.at, b.record.at));
+  const runs = readdirSync(folder).map((run) => new RunFolder(run, `${folder}/${run}`));
+  return runs.sort((a, b) => laterFirst(secondOf(a.id), secondOf(b.id)));
 }
 
 /** Ids begin with the time to the second; those of one second stand in no order. Texts of one form need no locale. */
+const secondOf = (run: string): string => run.slice(0, 15);
 const laterFirst = (a: string, b: string): number => (a < b ? 1 : a > b ? -1 : 0);
 
 /** One run, or null when there is none of that id. */
 export function readRun(slipwayDir: string, run: string): KeptRun | null {
-  const folder = folderOf(slipwayDir, run);
-  // A power cut leaves a plan that nothing waited for empty, or cut short.
-  return endOf(join(folder, 'plan.json'), 1) === '\n' ? new RunFolder(run, folder) : null;
+  const kept = new RunFolder(run, folderOf(slipwayDir, run));
+  return kept.isWhole ? kept : null;
 }
 
 /** What is kept of a run, each part read when it is first asked for: most runs are only asked whether they are over. */
@@ -148,22 +156,40 @@ class RunFolder implements KeptRun {
   #record: RunRecord | undefined;
   #journal: Lines | undefined;
   #lines: readonly JournalLine[] | undefined;
+  #isOver = false;
 
   constructor(id: string, folder: string) {
     this.id = id;
     this.#folder = folder;
   }
 
+  get #plan(): string {
+    return `${this.#folder}/plan.json`;
+  }
+
+  get #journalFile(): string {
+    return `${this.#folder}/journal.jsonl`;
+  }
+
   get record(): RunRecord {
-    return (this.#record ??= JSON.parse(readFileSync(join(this.#folder, 'plan.json'), 'utf8')) as RunRecord);
+    return (this.#record ??= JSON.parse(readFileSync(this.#plan, 'utf8')) as RunRecord);
+  }
+
+  get isWhole(): boolean {
+    return endOf(this.#plan, 1) === '\n';
   }
 
   get lines(): readonly JournalLine[] {
     return (this.#lines ??= this.#read().lines.flatMap(parseLine));
   }
 
+  /** Looked at again as long as it is not: once a run is over, it stays so. */
   get isOver(): boolean {
-    const end = endOf(join(this.#folder, 'journal.jsonl'), MAX_LAST_LINE_BYTES) ?? '';
+    return (this.#isOver ||= this.#endedWhole());
+  }
+
+  #endedWhole(): boolean {
+    const end = endOf(this.#journalFile, MAX_LAST_LINE_BYTES) ?? '';
     const [last] = end.endsWith('\n') ? parseLine(end.split('\n').at(-2) ?? '') : [];
     if (last === undefined) return false;
     // The services of a watch end after their run.
@@ -180,7 +206,7 @@ class RunFolder implements KeptRun {
   }
 
   #read(): Lines {
-    return (this.#journal ??= readLines(join(this.#folder, 'journal.jsonl')));
+    return (this.#journal ??= readLines(this.#journalFile));
   }
 }
 
@@ -196,7 +222,7 @@ function parseLine(line: string): readonly JournalLine[] {
 /** Runs whose runner is gone and that left changes open, or an undo half done, newest first, with what is to be done. */
 export function leftovers(runs: readonly KeptRun[]): readonly { readonly kept: KeptRun; readonly past: Leftover }[] {
   return runs.flatMap((kept) => {
-    if (kept.isOver) return [];
+    if (kept.isOver || !kept.isWhole) return [];
     const past = readJournal(kept.lines);
     const toDo = past.open.length > 0 || past.unfinishedAfterSettling || kept.record.undoes !== undefined;
     const unfinished = !past.finishedRun && toDo;
@@ -212,7 +238,7 @@ function forgetParts(slipwayDir: string, finished: readonly KeptRun[]): void {
   let bytes = 0;
   let saves = 0;
   for (const { id } of finished) {
-    const [folder, saved] = [folderOf(slipwayDir, id), join(slipwayDir, 'saved', id)];
+    const [folder, saved] = [`${slipwayDir}/runs/${id}`, `${slipwayDir}/saved/${id}`];
     const logs = readdirSync(folder).filter((name) => name.endsWith('.log'));
     for (const name of logs) bytes += statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0;
     if (bytes > KEPT_LOG_BYTES) for (const name of logs) rmSync(join(folder, name), { force: true });

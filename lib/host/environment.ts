@@ -49,8 +49,17 @@ export function strictEnvironment(
   return { ...Object.fromEntries(present), ...set };
 }
 
+/** What `inBase` answered: it is asked of the whole environment for each command. */
+const asked = new Map<string, boolean>();
+
 /** Whether a variable reaches every command. */
 export function inBase(name: string): boolean {
+  const known = asked.get(name) ?? matchesBase(name);
+  asked.set(name, known);
+  return known;
+}
+
+function matchesBase(name: string): boolean {
   if (BASE.has(name) || BASE_PATTERNS.some((pattern) => pattern.test(name))) return true;
   const npm = /^npm_config_(.+)$/i.exec(name)?.[1];
   if (npm === undefined) return false;

@@ -129,6 +129,8 @@ export async function reapLeftovers(slipwayDir: string, graceMs = GRACE_MS): Pro
 
 async function reapRun(slipwayDir: string, run: string, graceMs: number): Promise<readonly Reaped[]> {
   const path = ledgerPath(slipwayDir, run);
+  // Of nearly all runs: asking costs less than an error that says so.
+  if (!fs.existsSync(path)) return [];
   const entries = readEntries(path);
   const found = runnerOf(entries);
   if (!found || lifeOf(found.runner) !== 'dead') return [];

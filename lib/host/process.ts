@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
 import { endGroup, endSurvivors, GRACE_MS, signalFor, type Group } from './group.ts';
+import { keepHeapSmall } from './heap.ts';
 import type { Ledger } from './ledger.ts';
 import type { Mask } from './mask.ts';
 import { OutputPipe } from './output.ts';
@@ -107,6 +108,7 @@ async function spawned(
   wasSpawned: (pid: number) => void,
 ): Promise<Started | { readonly code: string }> {
   const [command = '', ...args] = spec.argv;
+  keepHeapSmall();
   try {
     const child = spawn(command, args, {
       cwd: spec.cwd,

@@ -9,10 +9,11 @@ import * as esbuild from 'esbuild';
 import { nearest } from './nearest.mjs';
 import { readTsconfigs } from './tsconfig.mjs';
 
-/** Packages that every start needs and that are plain code: ours, and what it is made of. All others stay where they are. */
-const BUNDLED = ['slipway', 'cac', 'picomatch'];
-/** Modules of Node that the launcher has loaded by then. */
-const LOADED = ['node:fs', 'node:path', 'node:url'];
+/**
+ * Packages that are plain code: ours, and what it is made of. All others stay where they are, and what is imported from
+ * there at the top of any module is loaded at each start.
+ */
+const BUNDLED = ['slipway', 'cac', 'picomatch', 'string-width', 'strip-ansi', 'ansi-regex', 'get-east-asian-width'];
 /** @type {Record<string, esbuild.Loader>} */
 const LOADERS = { '.ts': 'ts', '.mts': 'ts', '.js': 'js', '.mjs': 'js', '.cjs': 'js', '.json': 'json' };
 /** A file changed so shortly before it was read may change again without its times telling; in ms. */
@@ -71,7 +72,6 @@ class Builder {
       conditions: [],
       mainFields: ['main'],
       ignoreAnnotations: true,
-      keepNames: true,
       minifyWhitespace: true,
       lineLimit: 160,
       sourcemap: 'external',
@@ -100,7 +100,6 @@ class Builder {
     build.onResolve({ filter: /.*/ }, (args) => {
       if (args.pluginData === this) return undefined;
       if (args.kind === 'entry-point') return { path: this.#tasks };
-      if (LOADED.includes(args.path)) return { path: args.path, external: true };
       if (isBuiltin(args.path)) return { path: args.path, namespace: 'node' };
       return this.#resolve(build, args);
     });
@@ -178,7 +177,8 @@ class Builder {
     if (loader === undefined) throw new Refused(`${path} is neither TypeScript nor JavaScript`);
     const text = this.#source(path);
     if (!isOurs(path) && !isInside(path, 'node_modules')) refuseText(path, text);
-    if (loader === 'json' || !text.includes('import.meta')) return { contents: text, loader };
+    const asItIs = isInside(path, 'node_modules') && !isOurs(path) && !text.includes('import.meta');
+    if (loader === 'json' || asItIs) return { contents: text, loader };
     // In a bundle `import.meta` would be the bundle's.
     const meta = { url: pathToFileURL(path).href, filename: path, dirname: dirname(path) };
     const { code } = await esbuild.transform(text, {
@@ -186,6 +186,8 @@ class Builder {
       format: 'esm',
       sourcemap: 'inline',
       sourcefile: path,
+      // Two of one name get different ones in a bundle. Only what others wrote may care, and it costs a call for each.
+      keepNames: !isOurs(path),
       tsconfigRaw: JSON.stringify({ compilerOptions: this.#tsconfig.options }),
       define: {
         ...Object.fromEntries(
@@ -194,7 +196,7 @@ class Builder {
         'import.meta': JSON.stringify(meta),
       },
     });
-    return { contents: code, loader: 'js' };
+    return { contents: isOurs(path) ? withoutFacades(code) : code, loader: 'js' };
   }
 
   /**
@@ -239,6 +241,36 @@ function refuseText(path, text) {
       text,
     );
   if (odd) throw new Refused(`${path} holds ${JSON.stringify(odd[0])}`);
+}
+
+/** Modules of Node of which we only call functions, most runs none: loaded when one is called. */
+const LATE = ['"node:child_process"', '"node:timers/promises"'];
+
+/**
+ * Takes what a module imports from Node straight from there: each name is copied otherwise, for each module that
+ * imports any. Lines stay where they are.
+ * @param {string} code as esbuild prints it
+ */
+function withoutFacades(code) {
+  /** @type {(name: string, from: string) => string} */
+  const late = (name, from) => {
+    const [theirs = '', ours = theirs] = name.trim().split(' as ');
+    return `${ours} = (...args) => process.getBuiltinModule(${from}).${theirs}(...args)`;
+  };
+  /** @type {(names: string, from: string) => string} */
+  const named = (names, from) =>
+    LATE.includes(from)
+      ? names
+          .split(',')
+          .map((name) => late(name, from))
+          .join(', ')
+      : `{${names.replaceAll(' as ', ': ')}} = process.getBuiltinModule(${from})`;
+  return code
+    .replace(/^import (?:\* as )?(\w+) from ("node:[^"]+");$/gm, 'const $1 = process.getBuiltinModule($2);')
+    .replace(
+      /^import \{([^}]*)\} from ("node:[^"]+");$/gm,
+      (_, /** @type {string} */ names, /** @type {string} */ from) => `const ${named(names, from)};`,
+    );
 }
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
