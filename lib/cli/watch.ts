@@ -32,7 +32,7 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
   const { cancel, release } = cancelOnSignals();
   const holding = new Holding();
   const bell = new Bell();
-  const watcher = openWatcher(context.projectDir, watched.globs, () => bell.ring());
+  const watcher = await openWatcher(context.projectDir, watched.globs, () => bell.ring());
   const selfWriters = new SelfWriters();
   const closing: Watching['closing'] = new Map();
   tellUnknown(plan, watched.unknown);

@@ -1,5 +1,4 @@
 import { join, relative, sep } from 'node:path';
-import { watch } from 'chokidar';
 import { StepFailed } from '../model/failure.ts';
 import { globMatcher, readGlobs, type Glob } from './glob.ts';
 import { codeOf } from './store.ts';
@@ -16,7 +15,8 @@ export interface Watcher {
  * watched, since a watch on each file costs seconds where there are thousands; what happened to their files, if
  * anything, is the caller's to find out.
  */
-export function openWatcher(projectDir: string, globs: readonly string[], changed: () => void): Watcher {
+export async function openWatcher(projectDir: string, globs: readonly string[], changed: () => void): Promise<Watcher> {
+  const { watch } = await import('chokidar');
   const [mayHold, matches] = [folderMatcher(globs), globMatcher(globs)];
   const pathOf = (path: string): string => relative(projectDir, path).split(sep).join('/');
   const watcher = watch(projectDir, {
