@@ -38,7 +38,9 @@ test('everything runs, prints behind its name, and ends with one Ctrl-C', async 
       async () => terminal.text.includes('Local:') && (await text('http://127.0.0.1:5173/')),
       READY_MS,
     );
-    expect(await text('http://127.0.0.1:8000/api/health/live')).toContain('"release": "dev"');
+    // They come up side by side.
+    const live = (): Promise<string | null> => text('http://127.0.0.1:8000/api/health/live');
+    await until('the backend', async () => (await live())?.includes('"release": "dev"'), READY_MS);
     expect(await text('http://127.0.0.1:5173/')).toContain('<div id="root">');
     // Through the dashboard's own server, and with somebody fetching and trading behind it.
     await until(
