@@ -83,9 +83,9 @@ test('in a terminal a deploy shows what it does, ends with the sum, and leaves t
   platform.edit(`${PLATFORM}/backend/fetcher/loop.py`, /$/, '\n# in a terminal\n');
   const terminal = new Terminal(platform.command('deploy'), { cwd: platform.dir, env: environment(platform.dir) });
   try {
-    expect(await terminal.status(60_000), terminal.text).toBe(0);
-    expect(terminal.text).toContain('✔ deploy(to=rehearsal)\n');
-    expect(terminal.text).toMatch(/\d done · \d fresh · [\d.]+ s\n/);
+    expect(await terminal.status(180_000), terminal.text).toBe(0);
+    expect(terminal.text).toMatch(/✔ deploy\(to=rehearsal\) · [^\n]+ s\n/);
+    expect(terminal.text).toMatch(/\d done · \d fresh · [^\n]+ s\b/);
     expect(terminal.text).toContain(`rehearsal: release ${platform.board.current()} is current (confirmed)`);
     expect(terminal.text).toContain('REHEARSAL: nothing reached a real board\n');
   } finally {
