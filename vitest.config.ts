@@ -9,6 +9,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // On a machine that others load a real deadline is missed now and then; twice in a row is a fault of ours.
+    retry: process.env['CI'] ? 1 : 0,
     typecheck: { enabled: false },
   },
 });

@@ -1,6 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { BASE_MS } from './base.ts';
+import { BASE_MS, environment } from './base.ts';
+import { runToEnd } from './command.ts';
 import { Platform } from './platform.ts';
 
 const missing = spawnSync('strace', ['-V']).error === undefined ? null : 'strace (apt-get install strace)';
@@ -9,6 +13,7 @@ const missing = spawnSync('strace', ['-V']).error === undefined ? null : 'strace
 vi.setConfig({ testTimeout: 600_000, hookTimeout: BASE_MS });
 
 let platform: Platform;
+const home = mkdtempSync(join(tmpdir(), 'slipway-home-'));
 
 beforeAll(async () => {
   platform = await Platform.create();
@@ -16,6 +21,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
+  rmSync(home, { recursive: true, force: true });
 });
 
 // `setup:frontend` last: what it installs anew, the others run.
@@ -27,10 +33,12 @@ test
     'build',
     'lint:backend',
     'lint:frontend',
-    'lint:slipway',
     'setup:backend',
     'setup:frontend',
   ])('%s declares all that it reads and writes', async (name) => {
-  const { status, stdout, stderr } = await platform.run('trace-inputs', name, '--check');
+  // A home inside of the checkout would be a part of it.
+  const env = { ...environment(platform.dir), HOME: home };
+  const traced = await runToEnd(platform.command('trace-inputs', name, '--check'), { cwd: platform.dir, env });
+  const { status, stdout, stderr } = traced;
   expect([status, stdout], stderr).toEqual([0, '']);
 });
