@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
 import { lifeOf, ownIdentity, type Identity } from '../host/identity.ts';
 import {
+  codeOf,
   endOf,
   isUnwritable,
   makePrivateFolder,
@@ -239,10 +240,20 @@ function forgetParts(slipwayDir: string, finished: readonly KeptRun[]): void {
   let saves = 0;
   for (const { id } of finished) {
     const [folder, saved] = [`${slipwayDir}/runs/${id}`, `${slipwayDir}/saved/${id}`];
-    const logs = readdirSync(folder).filter((name) => name.endsWith('.log'));
+    const logs = namesIn(folder).filter((name) => name.endsWith('.log'));
     for (const name of logs) bytes += statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0;
     if (bytes > KEPT_LOG_BYTES) for (const name of logs) rmSync(join(folder, name), { force: true });
     if (existsSync(saved) && ++saves > KEPT_SAVES) removeTree(saved);
+  }
+}
+
+/** The names in a run's folder; none when another start has just removed it. */
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
   }
 }
 

@@ -83,13 +83,16 @@ export function readLines(path: string): Lines {
 }
 
 /** The last bytes of a file as text; `null` when it is not there. */
-export function endOf(path: string, maxBytes: number): string | null {
+export const endOf = (path: string, maxBytes: number): string | null =>
+  lastBytes(path, maxBytes)?.bytes.toString('utf8') ?? null;
+
+function lastBytes(path: string, maxBytes: number): { readonly bytes: Buffer; readonly size: number } | null {
   const fd = openIfThere(path);
   if (fd === null) return null;
   try {
-    const block = Buffer.alloc(maxBytes);
-    const from = Math.max(0, fs.fstatSync(fd).size - maxBytes);
-    return block.toString('utf8', 0, fs.readSync(fd, block, 0, maxBytes, from));
+    const { size } = fs.fstatSync(fd);
+    const block = Buffer.alloc(Math.min(size, maxBytes));
+    return { bytes: block.subarray(0, fs.readSync(fd, block, 0, block.length, size - block.length)), size };
   } finally {
     fs.closeSync(fd);
   }
@@ -153,17 +156,11 @@ export function readEnd(
   path: string,
   maxBytes: number,
 ): { readonly text: string; readonly leftOutBytes: number } | null {
-  const fd = openIfThere(path);
-  if (fd === null) return null;
-  try {
-    const { size } = fs.fstatSync(fd);
-    const block = Buffer.alloc(Math.min(size, maxBytes));
-    const bytes = block.subarray(0, fs.readSync(fd, block, 0, block.length, size - block.length));
-    const cut = bytes.length < size ? bytes.indexOf(0x0a) + 1 : 0;
-    return { text: bytes.toString('utf8', cut), leftOutBytes: size - bytes.length + cut };
-  } finally {
-    fs.closeSync(fd);
-  }
+  const last = lastBytes(path, maxBytes);
+  if (last === null) return null;
+  const { bytes, size } = last;
+  const cut = bytes.length < size ? bytes.indexOf(0x0a) + 1 : 0;
+  return { text: bytes.toString('utf8', cut), leftOutBytes: size - bytes.length + cut };
 }
 
 /** Codes that say that nothing can be written in a place, for now or for ever. */

@@ -26,7 +26,6 @@ class Session:
         self.client = str(header.get('client') or '')[:MAX_CLIENT_CHARS]
         self.public_port = header.get('publicPort')
         self.rehearsal = bool(header.get('rehearsal'))
-        self.client = str(header.get('client') or '')[:200]
         self.header = header
         self.lease_s = None
         self.undoing = False
