@@ -8,6 +8,9 @@ import { run } from './run.ts';
 const UP_MS = 90_000;
 const POLL_MS = 50;
 const BANNER_MS = 1_000;
+/** What failed, what is waited for, and what was said. */
+const WHY = `export SYSTEMD_PAGER= SYSTEMD_COLORS=0
+systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend --plain; journalctl -b -n 60 --no-hostname`;
 
 /**
  * Waits until systemd has started all it has to, and sshd answers unless the cable is pulled. Fails with
@@ -24,7 +27,7 @@ export async function untilUp(board: Board, enough: 'any' | 'nothing failed'): P
     if (started && ((await board.isCut()) || (await greets(board.ports.ssh)))) return;
     await rest(POLL_MS);
   }
-  const units = await board.exec(['systemctl', '--failed', '--no-legend', '--plain']);
+  const units = await board.exec(['sh', '-c', WHY]);
   const { stdout, stderr } = await run(['docker', 'logs', '--tail', '20', board.name]);
   throw new Problem({ reason: 'not-up-in-time', name: board.name, state, said: units.stdout + stdout + stderr });
 }

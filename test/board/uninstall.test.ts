@@ -1,4 +1,6 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../device/poll.ts';
 import { Project } from '../e2e/project.ts';
 import { board, BOARD_MS, boardMissing, targetOf } from './board.ts';
 
@@ -9,11 +11,13 @@ describe.skipIf(boardMissing !== null)(
   () => {
     let real: Awaited<ReturnType<typeof board>>;
     let project: Project;
+    let server = '';
 
     beforeAll(async () => {
       real = await board();
       const { host, port, key, knownHosts } = targetOf(real);
       project = new Project();
+      server = readFileSync(project.path('server.py'), 'utf8');
       const settings = { HOST: host, PORT: port, USER: 'root', KEY: key, KNOWN_HOSTS: knownHosts, ROOT: '/srv/hello' };
       const more = { ...settings, HTTP_PORT: real.ports.http };
       project.write(
@@ -53,6 +57,28 @@ describe.skipIf(boardMissing !== null)(
       ]);
       expect(failed.stdout).toContain('no configuration');
       expect(await answers()).toBe(first);
+    });
+
+    test('a client that is back before the board has put back does not keep it from booting', async () => {
+      const started = await answers();
+      project.write('server.py', server);
+      const late = '/etc/systemd/system/slipway-hello-boot.service.d';
+      const unit = '[Service]\\nExecStartPre=/bin/sleep 5\\n';
+      await real.must(['sh', '-c', `mkdir ${late} && printf '${unit}' >${late}/late.conf && systemctl daemon-reload`]);
+      const toldAt = project.path('told');
+      const running = project.start(DEPLOY, {
+        preload: [new URL('../e2e/die-at.ts', import.meta.url).href],
+        env: {
+          ...{ DIE: 'after', DIE_LINE: '1', DIE_LIKE: 'start service web', DIE_TOLD: toldAt },
+          DIE_DO: JSON.stringify(['docker', 'kill', real.name]),
+        },
+      });
+      await until('the power is off', () => existsSync(toldAt), 60_000);
+      await real.on();
+      const ended = await running.ended;
+      expect([ended.status, ended.stdout]).toEqual([1, expect.stringContaining('put back: 7 steps\n')]);
+      expect(await answers()).toBe(started);
+      await real.must(['sh', '-c', `rm -r ${late} && systemctl daemon-reload`]);
     });
 
     test('uninstall takes its name, leaves the data unless it is told, and nothing else', async () => {

@@ -103,11 +103,19 @@ export class Chain {
     };
     const running = this.#one.start(DEPLOY, options);
     let ended: Ended | null = null;
-    void running.ended.then((one) => (ended = one));
-    await until('it happens, or the run is over', () => existsSync(toldAt) || ended !== null, 60_000);
-    if (existsSync(toldAt)) {
-      expect(readFileSync(toldAt, 'utf8')).toBe('done');
-      await mend(fault, board, random);
+    running.ended.then(
+      (one) => (ended = one),
+      () => undefined,
+    );
+    try {
+      await until('it happens, or the run is over', () => existsSync(toldAt) || ended !== null, 60_000);
+      if (existsSync(toldAt)) {
+        expect(readFileSync(toldAt, 'utf8')).toBe('done');
+        await mend(fault, board, random);
+      }
+    } catch (error) {
+      running.child.kill('SIGKILL');
+      throw error;
     }
     const end = await running.ended;
     if (fault === 'disk') await board.free();

@@ -74,6 +74,9 @@ class Plain:
         """What runs at this moment."""
         return Table(self.session)
 
+    def await_boot(self):
+        """Nothing of it runs at boot."""
+
     def owner(self, path):
         """Who a written file must belong to, or None: whoever writes it."""
         return None

@@ -10,6 +10,7 @@ SHOWN = (
     'Id', 'LoadState', 'ActiveState', 'SubState', 'MainPID', 'NRestarts', 'InvocationID', 'ExecMainCode', 'ExecMainStatus',
     'Result', 'MemoryCurrent', 'ControlGroup', 'NeedDaemonReload', 'Job',
 )
+NO_JOB = (None, '', '0')
 EXITED = '1'  # of ExecMainCode, as CLD_EXITED
 SOUND_ROOT = re.compile(r'(/[A-Za-z0-9._@+-]+)+\Z')
 
@@ -423,7 +424,7 @@ class Systemd:
         """A unit at rest, also at the next boot; one that was never known is so already."""
         disable(unit)
         fact = show_units([unit]).get(unit, {})
-        if fact.get('ActiveState') in LIVE_STATES or fact.get('Job') not in (None, '', '0'):
+        if fact.get('ActiveState') in LIVE_STATES or fact.get('Job') not in NO_JOB:
             if self.job(['systemctl', 'stop', unit], rest) != 0:
                 demand(['systemctl', 'stop', unit])
         if show_units([unit]).get(unit, {}).get('ActiveState') == 'failed':
@@ -543,6 +544,23 @@ class Systemd:
             demand(['systemctl', 'daemon-reload'])
         enable(os.path.basename(path))
 
+    def await_boot(self):
+        """
+        What puts back at boot goes first. Whoever took the lock before it, and started a service, would wait for ever:
+        the service comes after that unit, which waits for the lock.
+        """
+        while Switch(self.session.root).is_open:
+            facts = show_units(self.boot_units()).values()
+            if not any(fact.get('ActiveState') == 'activating' or fact.get('Job') not in NO_JOB for fact in facts):
+                return
+            self.session.rest(POLL_S)
+
+    def boot_units(self):
+        """The unit that runs at boot, whatever its system was called."""
+        ends = '-%s.service' % BOOT_SERVICE
+        names = [unit for unit in names_in(UNIT_FOLDER) if unit.startswith('slipway-') and unit.endswith(ends)]
+        return [unit for unit in names if stamp_of(os.path.join(UNIT_FOLDER, unit)).get('Root') == self.session.root.path]
+
     # ---- taking away
 
     def collect(self):
@@ -586,13 +604,11 @@ class Systemd:
             demand(['userdel', SERVICE_USER])
 
     def remove_boot(self):
-        """The unit that runs at boot, whatever its system was called."""
-        for unit in names_in(UNIT_FOLDER):
-            path = os.path.join(UNIT_FOLDER, unit)
-            if unit.startswith('slipway-') and unit.endswith('-%s.service' % BOOT_SERVICE) and stamp_of(path).get('Root') == self.session.root.path:
-                disable(unit)
-                unlink_durably(path)
-                demand(['systemctl', 'daemon-reload'])
+        """What runs at boot goes, too."""
+        for unit in self.boot_units():
+            disable(unit)
+            unlink_durably(os.path.join(UNIT_FOLDER, unit))
+            demand(['systemctl', 'daemon-reload'])
         with contextlib.suppress(OSError):
             os.rmdir(os.path.dirname(wants('')))
 

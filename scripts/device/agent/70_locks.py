@@ -14,6 +14,8 @@ def lock(session, args):
     if name in session.locks:
         return {'continued': True}
     session.root.folder('state')
+    if name == 'deploy' and args.get('switch', True):
+        session.supervisor.await_boot()
     fd = os.open(lock_path(session, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         for attempt in range(LOCK_TRIES):
