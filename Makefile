@@ -57,7 +57,7 @@ endif
 endif
 
 # `exec`, so that one process stands behind make and signals reach the runner.
-RUN = exec node scripts/launch.mjs tasks.ts $(MAKECMDGOALS)$(if $(DRY), --dry-run)$(if $(KEEP_GOING), --keep-going)$(JOBS)
+RUN = exec node scripts/launch.cjs tasks.ts $(MAKECMDGOALS)$(if $(DRY), --dry-run)$(if $(KEEP_GOING), --keep-going)$(JOBS)
 # Only inside a recipe does MAKEFLAGS hold -jN; a bare -j says no number, and a word of a variable's value is no option.
 JOBS = $(addprefix $(NOTHING) ,$(filter-out -j $(MAKEOVERRIDES),$(filter -j%,$(MAKEFLAGS))))
 

@@ -47,7 +47,7 @@ export default tseslint.config(
   },
   {
     // Plain JavaScript with its types in comments: these rules do not see a cast there.
-    files: ['scripts/**/*.mjs'],
+    files: ['scripts/**/*.{mjs,cjs}'],
     rules: {
       '@typescript-eslint/no-unsafe-argument': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',

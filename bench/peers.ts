@@ -93,7 +93,7 @@ export class Rivals {
     const jobs = String(this.#jobs);
     switch (tool) {
       case 'slipway':
-        return [node, join(ROOT, 'scripts/launch.mjs'), 'tasks.ts', 'all', `-j${jobs}`];
+        return [node, join(ROOT, 'scripts/launch.cjs'), 'tasks.ts', 'all', `-j${jobs}`];
       case 'turbo':
         return [
           bin(`@turbo/${platform.replace('x64', '64')}/bin/turbo`),

@@ -18,8 +18,8 @@ import { until } from './device/poll.ts';
 import { ROOT } from './hello.ts';
 import { Stranger } from './strangers.ts';
 
-const LAUNCHER = join(ROOT, 'scripts/launch.mjs');
-const SHIPPED = ['launch.mjs', 'launch/build.mjs', 'launch/nearest.mjs', 'launch/tsconfig.mjs'];
+const LAUNCHER = join(ROOT, 'scripts/launch.cjs');
+const SHIPPED = ['launch.cjs', 'launch/build.mjs', 'launch/nearest.mjs', 'launch/tsconfig.mjs'];
 
 /** It says how it was loaded: only tsx has Node itself read source maps. */
 const TASKS = `import { main, task } from 'slipway';
@@ -177,6 +177,55 @@ describe('a bundle that cannot be trusted', () => {
   test('its manifest of another form', () =>
     same(() => writeFileSync(join(project.folder, 'manifest.json'), '{"key":1}')));
   test('in a folder that others may enter', () => same(() => chmodSync(project.folder, 0o755)));
+});
+
+describe('what V8 compiled', () => {
+  const code = (): string => `${project.bundle}.code`;
+  /** As long as sources are too young, each run begins another bundle instead. */
+  const kept = async (): Promise<void> => {
+    await project.performed();
+    await expect.poll(() => project.launch(['say']).then(() => existsSync(code())), { timeout: 60_000 }).toBe(true);
+  };
+
+  test('is kept after a run that was performed, and used by the next one', async () => {
+    await kept();
+    const { ino } = statSync(code());
+    expect(await project.launch(['say'])).toMatchObject({ said: 'bundle one', status: 0 });
+    // What V8 refuses would be made anew.
+    expect(statSync(code()).ino).toBe(ino);
+    rmSync(code());
+    await project.launch(['--list']);
+    await project.launch(['say', '--dry-run']);
+    expect(existsSync(code())).toBe(false);
+  });
+
+  test('is made anew where it is damaged, cut short, or of a Node with other options', async () => {
+    await kept();
+    const whole = readFileSync(code());
+    const damaged = Buffer.from(whole).fill('x', 5_000, 6_000);
+    for (const bytes of [damaged, whole.subarray(0, 4_000), Buffer.alloc(whole.length), Buffer.alloc(0)]) {
+      writeFileSync(code(), bytes);
+      expect(await project.launch(['say'])).toMatchObject({ said: 'bundle one', status: 0 });
+      expect(readFileSync(code()).equals(bytes)).toBe(false);
+    }
+    const options = { NODE_OPTIONS: '--stack-trace-limit=20' };
+    expect(await project.launch(['say'], options)).toMatchObject({ said: 'bundle one', status: 0 });
+  });
+
+  test('of a project that imports a package at its top is not: such a bundle stays a module', async () => {
+    project.write('tasks.ts', `import { parse } from 'dotenv';\nexport const parsed = parse('A=1');\n${TASKS}`);
+    await project.performed();
+    expect(project.manifest().bundle).toMatch(/\.mjs$/);
+    expect(await project.launch(['say'])).toMatchObject({ said: 'bundle one', status: 0 });
+    expect(existsSync(code())).toBe(false);
+  });
+});
+
+test('a tasks.ts that exports something is bundled like any other', async () => {
+  project.write('tasks.ts', `${TASKS}export const more = 1;\n`);
+  await project.performed();
+  expect(project.manifest().bundle).toMatch(/\.js$/);
+  expect(await project.launch(['say'])).toMatchObject({ said: 'bundle one', status: 0 });
 });
 
 test('a stack names the files that were written, and so does a task', async () => {

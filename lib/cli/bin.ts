@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const NAMES = ['tasks.ts', 'tasks.mts'];
 
 /** Runs the `tasks.ts` that is named first on its command line. */
-const LAUNCHER = new URL('../../scripts/launch.mjs', import.meta.url);
+const LAUNCHER = new URL('../../scripts/launch.cjs', import.meta.url);
 
 /** Runs the nearest `tasks.ts` of this folder or one above it: `slipway deploy` is `node --import tsx tasks.ts deploy`. */
 async function bin(): Promise<void> {

@@ -1,3 +1,4 @@
+import { letHeapGrow } from '../host/heap.ts';
 import { StepFailed, UsageError } from '../model/failure.ts';
 import type { Context } from './context.ts';
 import { STATUS, statusOfFailure } from '../model/exit-status.ts';
@@ -119,16 +120,14 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   const status = invocation.watch
     ? await (await import('./watch.ts')).watch(context, prepared, options)
     : await (await import('./perform.ts')).perform(context, prepared, options);
-  await tellLauncher();
+  tellLauncher();
   return status;
 }
 
-/** `scripts/launch.mjs`, where it started this process, makes its bundle anew after a run: no sooner, and in no dry run. */
-async function tellLauncher(): Promise<void> {
-  const performed = (globalThis as { readonly [of: symbol]: (() => Promise<void>) | undefined })[
-    Symbol.for('slipway.performed')
-  ];
-  await performed?.();
+/** `scripts/launch.cjs`, where it started this process, makes its bundle anew, or keeps its code, after a run: no sooner, and in no dry run. */
+function tellLauncher(): void {
+  letHeapGrow();
+  (globalThis as { readonly [of: symbol]: (() => void) | undefined })[Symbol.for('slipway.performed')]?.();
 }
 
 async function verb(context: Context, invocation: Extract<Invocation, { kind: 'verb' }>): Promise<number> {

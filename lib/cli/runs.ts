@@ -23,6 +23,8 @@ import type { AboutRun } from './about-run.ts';
 
 /** Finished runs that are kept; older ones go when a new one begins. */
 const KEPT_RUNS = 50;
+/** So many more are there before any are removed: to remove one at each start takes each start its time. */
+const MORE_RUNS = 10;
 /** Most bytes of the line with which a journal ends. */
 const MAX_LAST_LINE_BYTES = 4096;
 /** Runs whose prior states are kept, so that they can be undone; devices keep as many. */
@@ -261,7 +263,8 @@ function namesIn(folder: string): readonly string[] {
 export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): void {
   const needed = new Set(leftovers(runs).map(({ kept }) => kept.record.undoes));
   const isOver = (kept: KeptRun): boolean => kept.isOver && !needed.has(kept.id);
-  for (const { id } of runs.slice(KEPT_RUNS).filter(isOver)) {
+  const old = runs.length < KEPT_RUNS + MORE_RUNS ? [] : runs.slice(KEPT_RUNS);
+  for (const { id } of old.filter(isOver)) {
     rmSync(folderOf(slipwayDir, id), { recursive: true, force: true });
     removeTree(join(slipwayDir, 'saved', id));
   }

@@ -6,7 +6,15 @@ import type { Hash } from '../model/ports.ts';
 import type { StepId } from '../model/ref.ts';
 import { itemsIn } from '../model/step.ts';
 import type { Facts } from './facts.ts';
-import { compareFiles, differences, keyParts, outputDifferences, type KeyParts } from './key.ts';
+import {
+  compareFiles,
+  differences,
+  keyParts,
+  outputDifferences,
+  stepParts,
+  type KeyParts,
+  type StepParts,
+} from './key.ts';
 import { obstaclesOf, takesPart } from './takes-part.ts';
 
 /** What steps yielded, by step. */
@@ -24,6 +32,7 @@ export interface Listing {
 export interface State {
   readonly key: string;
   readonly parts: KeyParts;
+  readonly steps: StepParts;
   /** The digest of its outputs. */
   readonly outputs: string;
   readonly facts: Values;
@@ -148,7 +157,11 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
     if (!isState(before)) return [unsettled(before)];
     const lists = (): Lists | null => store.lists(node.id, before.key);
     if (before.key !== key.key)
-      return differences(before.parts, key.parts, { before: lists()?.inputs ?? null, now: key.inputs.entries });
+      return differences(
+        before,
+        { parts: key.parts, steps: stepParts(node, hash) },
+        { before: lists()?.inputs ?? null, now: key.inputs.entries },
+      );
     const outputs = store.outputs(node.outputs ?? []);
     return outputs.digest === before.outputs ? [] : outputDifferences(lists()?.outputs ?? null, outputs.entries);
   };
@@ -188,6 +201,7 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
     const state = {
       key: key.key,
       parts: key.parts,
+      steps: stepParts(node, hash),
       outputs: kept.outputs.digest,
       facts: kept.facts,
       tookMs: kept.tookMs,

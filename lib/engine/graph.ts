@@ -146,7 +146,7 @@ function cycle(path: readonly Need[], id: string): UsageError {
 
 function recordNode(draft: Draft, opaque: Map<StepId, OpaqueBody>): PlanNode {
   const { spec, taskName } = draft.need.task;
-  refuseTimeout(spec.timeoutMs, `${taskName} (${draft.need.task.source})`);
+  refuseTimeout(spec.timeoutMs, () => `${taskName} (${draft.need.task.source})`);
   const params = paramsOf(draft.need);
   const needs = Object.fromEntries(draft.needs.map(([name, need]) => [name, need.returned]));
   const recorded = Recorder.record(draft.id, (p) =>

@@ -18,12 +18,14 @@ export interface KeyParts {
   readonly values: Digests;
   /** What needs made. */
   readonly made: Digests;
-  /** By step, and in it by field. */
-  readonly steps: { readonly [id: string]: Digests };
+  /** All of its steps. */
   readonly body: string;
   readonly outputs: readonly string[];
   readonly inputs: string;
 }
+
+/** Digests of steps, and in a step of its fields: they say which of them differ, where bodies do. */
+export type StepParts = { readonly [id: string]: Digests };
 
 /** What of a key is asked of the world. */
 export interface KeySources {
@@ -48,7 +50,7 @@ export function keyParts(
   hash: Hash,
 ): KeyParts | { readonly unknown: readonly string[] } {
   const body = node.body as unknown as Json;
-  const short = (value: Json): string => hash(canonical(value)).slice(0, SHORT);
+  const short = shortened(hash);
   const values: { [id: string]: string } = {};
   const unknown: string[] = [];
   for (const id of refsIn(body)) {
@@ -71,12 +73,20 @@ export function keyParts(
     tools: present(toolsOf(node), (name) => sources.tool(name)),
     values,
     made: present(node.needs, (need) => sources.made(need)),
-    steps: Object.fromEntries(stepsOf(node).map((step) => [step.id, fieldsOf(step, short)])),
     body: hash(canonical(body)),
     outputs: [...(node.outputs ?? [])].sort(),
     inputs: sources.inputs,
   };
 }
+
+const shortened =
+  (hash: Hash) =>
+  (value: Json): string =>
+    hash(canonical(value)).slice(0, SHORT);
+
+/** Beside a key, which holds the body whole. */
+export const stepParts = (node: PlanNode, hash: Hash): StepParts =>
+  Object.fromEntries(stepsOf(node).map((step) => [step.id, fieldsOf(step, shortened(hash))]));
 
 function stepsOf(node: PlanNode): readonly Step[] {
   return [...itemsIn(node.body)].flatMap((item) => (item.type === 'step' ? [item] : []));
@@ -101,26 +111,27 @@ function toolsOf(node: PlanNode): readonly string[] {
 
 /** Which parts differ, the likeliest to be meant first; of inputs which files, as far as lists are known. */
 export function differences(
-  before: KeyParts,
-  now: KeyParts,
+  before: { readonly parts: KeyParts; readonly steps: StepParts },
+  now: { readonly parts: KeyParts; readonly steps: StepParts },
   inputs: { readonly before: readonly FileEntry[] | null; readonly now: readonly FileEntry[] },
 ): readonly Reason[] {
+  const [was, is] = [before.parts, now.parts];
   const of = <K extends string>(
     reason: K,
     field: 'params' | 'variables' | 'tools' | 'values' | 'made',
   ): readonly { readonly reason: K; readonly change: 'added' | 'removed' | 'changed'; readonly name: string }[] =>
-    compare(mapOf(before[field]), mapOf(now[field])).map(([name, change]) => ({ reason, change, name }));
-  const steps = stepDifferences(before.steps, now.steps);
+    compare(mapOf(was[field]), mapOf(is[field])).map(([name, change]) => ({ reason, change, name }));
+  const steps = was.body === is.body ? [] : stepDifferences(before.steps, now.steps);
   const found: Reason[] = [
-    ...(before.inputs === now.inputs ? [] : inputDifferences(inputs)),
+    ...(was.inputs === is.inputs ? [] : inputDifferences(inputs)),
     ...steps,
-    ...(steps.length === 0 && before.body !== now.body ? [{ reason: 'structure' } as const] : []),
+    ...(steps.length === 0 && was.body !== is.body ? [{ reason: 'structure' } as const] : []),
     ...of('param', 'params'),
     ...of('variable', 'variables'),
     ...of('tool', 'tools'),
     ...of('need-value', 'values').map(({ name, ...rest }) => ({ ...rest, step: name })),
     ...of('need-output', 'made').map(({ name, ...rest }) => ({ ...rest, need: name })),
-    ...(before.outputs.join('\0') === now.outputs.join('\0') ? [] : [{ reason: 'output-globs' } as const]),
+    ...(was.outputs.join('\0') === is.outputs.join('\0') ? [] : [{ reason: 'output-globs' } as const]),
   ];
   return limited(found);
 }
@@ -131,7 +142,7 @@ const limited = (reasons: readonly Reason[]): readonly Reason[] =>
     ? reasons
     : [...reasons.slice(0, MAX_REASONS), { reason: 'more', count: reasons.length - MAX_REASONS }];
 
-function stepDifferences(before: KeyParts['steps'], now: KeyParts['steps']): readonly Reason[] {
+function stepDifferences(before: StepParts, now: StepParts): readonly Reason[] {
   const ids = [...new Set([...Object.keys(before), ...Object.keys(now)])];
   return ids.flatMap((step): readonly Reason[] => {
     const [was, is] = [before[step], now[step]];

@@ -10,3 +10,9 @@ export function keepHeapSmall(): void {
   isKept = true;
   process.getBuiltinModule('node:v8').setFlagsFromString('--semi-space-growth-factor=1');
 }
+
+/** As it was: V8 keeps compiled code only for processes with the very same flags. */
+export function letHeapGrow(): void {
+  if (isKept) process.getBuiltinModule('node:v8').setFlagsFromString('--semi-space-growth-factor=2');
+  isKept = false;
+}

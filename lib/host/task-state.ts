@@ -14,7 +14,7 @@ export interface TaskStates {
 }
 
 /** Of what is written here; another one is not read. */
-const VERSION = 2;
+const VERSION = 3;
 /** Fields of a `FileEntry`. */
 const FIELDS = 4;
 

@@ -6,12 +6,15 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * it is what Python's `json.dumps(sort_keys=True, separators=(',', ':'), ensure_ascii=False)` writes.
  */
 export function canonical(value: Json): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  const fields = Object.entries(value as { [key: string]: Json | undefined })
-    .filter((entry): entry is [string, Json] => entry[1] !== undefined)
-    .sort(([a], [b]) => byCodePoint(a, b));
-  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`).join(',')}}`;
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  const object = value as { readonly [key: string]: Json | undefined };
+  let fields = '';
+  for (const key of Object.keys(object).sort(byCodePoint)) {
+    const field = object[key];
+    if (field !== undefined) fields += `${fields && ','}${JSON.stringify(key)}:${canonical(field)}`;
+  }
+  return `{${fields}}`;
 }
 
 /** A value as text: a string as it is, nothing for null, everything else as JSON. */
@@ -26,9 +29,10 @@ export function sameJson(a: Json, b: Json): boolean {
 
 /** UTF-16 units sort a surrogate pair before U+E000; by code point, as in UTF-8 and in Python, it comes after. */
 function byCodePoint(a: string, b: string): number {
-  for (let at = 0; at < Math.min(a.length, b.length); at++) {
-    const [x, y] = [a.codePointAt(at) as number, b.codePointAt(at) as number];
-    if (x !== y) return x - y;
-  }
-  return a.length - b.length;
+  let at = 0;
+  while (at < a.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  if (at === a.length || at === b.length) return a.length - b.length;
+  return ranked(a.charCodeAt(at)) - ranked(b.charCodeAt(at));
 }
+
+const ranked = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);

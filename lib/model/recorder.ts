@@ -111,7 +111,7 @@ export class Recorder extends Site {
     if ((effect === 'irreversible') !== (options.confirm !== undefined))
       throw new TypeError('an irreversible step, and no other, carries `confirm`: the name that --confirm must give');
     const id = this.#nextId();
-    refuseTimeout(options.timeoutMs, id);
+    refuseTimeout(options.timeoutMs, () => id);
     this.#add(
       defined({ type: 'step', id, kind, place, effect, args: defined(args), yields, ...options }) as unknown as Step,
     );
@@ -261,7 +261,7 @@ export class Recorder extends Site {
       'wait',
     );
     const { times = 1, everyMs = 250, timeoutMs, orElse = 'fail' } = options;
-    refuseTimeout(timeoutMs, id);
+    refuseTimeout(timeoutMs, () => id);
     return this.#blockItem({ type: 'wait', id, body: block, until, times, everyMs, timeoutMs, orElse, summary });
   }
 

@@ -44,17 +44,17 @@ const MAX_RESTARTS = 100;
 /** The arguments of the step that starts a service; refuses what could never be kept to. */
 export function startArgs({ name, ...spec }: ServiceHere): StepArgs['service'] {
   const { ready, readyTimeoutMs, restart } = spec;
-  refuseTimeout(readyTimeoutMs, `the service ${name}`);
+  refuseTimeout(readyTimeoutMs, () => `the service ${name}`);
   if (ready !== undefined && typeof ready === 'object' && 'log' in ready) refusePattern(name, ready.log);
   if (restart !== undefined) refuseRestart(name, restart);
   return { operation: 'start', name, spec: plain(spec) };
 }
 
 /** A timeout that would be over before anything began is a mistake, not a way to say "none". */
-export function refuseTimeout(timeoutMs: number | undefined, what: string): void {
+export function refuseTimeout(timeoutMs: number | undefined, what: () => string): void {
   if (timeoutMs === undefined || (Number.isFinite(timeoutMs) && timeoutMs > 0)) return;
   throw new UsageError(
-    `${what} declares a timeout of ${String(timeoutMs)} ms, which would be over before it began`,
+    `${what()} declares a timeout of ${String(timeoutMs)} ms, which would be over before it began`,
     'give a time in ms above 0, or leave it out',
   );
 }

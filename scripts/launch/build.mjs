@@ -1,10 +1,11 @@
-/** Makes the bundle that `launch.mjs` runs: `node build.mjs TASKS FOLDER KEY`. Nobody waits for it, and nobody hears of it. */
+/** Makes the bundle that `launch.cjs` runs: `node build.mjs TASKS FOLDER KEY`. Nobody waits for it, and nobody hears of it. */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { isBuiltin } from 'node:module';
 import os from 'node:os';
 import { dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import vm from 'node:vm';
 import * as esbuild from 'esbuild';
 import { nearest } from './nearest.mjs';
 import { readTsconfigs } from './tsconfig.mjs';
@@ -46,7 +47,7 @@ class Builder {
     for (const path of absent) this.#absent.add(path);
     this.#tsconfig = readTsconfigs(found);
     for (const path of this.#tsconfig.files) this.#source(path);
-    const own = ['../launch.mjs', 'build.mjs', 'nearest.mjs', 'tsconfig.mjs'];
+    const own = ['../launch.cjs', 'build.mjs', 'nearest.mjs', 'tsconfig.mjs'];
     for (const name of own) this.#source(fileURLToPath(new URL(name, import.meta.url)));
     for (const name of ['esbuild', 'tsx']) this.#source(this.#package(import.meta.dirname, name).manifest);
   }
@@ -60,7 +61,8 @@ class Builder {
     const { refused } = this.#tsconfig;
     if (refused !== null) throw new Refused(refused);
     const result = await esbuild.build({
-      entryPoints: [this.#tasks],
+      // Imported, so that what it exports is not asked for: a script exports nothing.
+      stdin: { contents: `import ${JSON.stringify(this.#tasks)};`, resolveDir: dirname(this.#tasks) },
       bundle: true,
       write: false,
       metafile: true,
@@ -73,6 +75,7 @@ class Builder {
       mainFields: ['main'],
       ignoreAnnotations: true,
       minifyWhitespace: true,
+      minifyIdentifiers: true,
       lineLimit: 160,
       sourcemap: 'external',
       sourcesContent: false,
@@ -92,14 +95,13 @@ class Builder {
     this.#refuseChanged();
     const [map, code] = result.outputFiles;
     if (!map || !code) throw new Error('esbuild made no bundle');
-    return { code: code.contents, map: absolute(map.text) };
+    return asScript(code.text, absolute(map.text));
   }
 
   /** @param {esbuild.PluginBuild} build */
   #plugin(build) {
     build.onResolve({ filter: /.*/ }, (args) => {
       if (args.pluginData === this) return undefined;
-      if (args.kind === 'entry-point') return { path: this.#tasks };
       if (isBuiltin(args.path)) return { path: args.path, namespace: 'node' };
       return this.#resolve(build, args);
     });
@@ -282,6 +284,22 @@ const isInside = (path, folder) => path.split(/[\\/]/).includes(folder);
 const sha256 = (content) => createHash('sha256').update(content).digest('hex');
 
 /**
+ * As a script, of which V8's code can be kept, unless what a package that is not bundled exports is imported at the top:
+ * then it stays a module.
+ * @type {(code: string, map: string) => { end: '.js' | '.mjs', code: string, map: string }}
+ */
+function asScript(code, map) {
+  const script = `(async () => {"use strict";\n${code}\n})`;
+  try {
+    new vm.Script(script);
+  } catch {
+    return { end: '.mjs', code, map };
+  }
+  const payload = /** @type {{ readonly mappings: string }} */ (JSON.parse(map));
+  return { end: '.js', code: script, map: JSON.stringify({ ...payload, mappings: `;${payload.mappings}` }) };
+}
+
+/**
  * A source map whose sources are addresses: esbuild names them from the folder in which it runs.
  * @param {string} text
  */
@@ -309,13 +327,12 @@ function write(path, content) {
  * @type {(folder: string, kept: string | null) => void}
  */
 function removeOld(folder, kept) {
-  const names = fs.readdirSync(folder).filter((name) => /^tasks-.*\.mjs$/.test(name) && name !== kept);
+  const names = fs.readdirSync(folder).filter((name) => /^tasks-\w+\.m?js$/.test(name) && name !== kept);
   const byAge = names
     .map((name) => ({ name, ms: fs.statSync(join(folder, name)).mtimeMs }))
     .sort((a, b) => b.ms - a.ms);
   for (const { name } of byAge.slice(1))
-    for (const end of ['', '.map']) fs.rmSync(join(folder, name + end), { force: true });
-  if (byAge.length > 1) fs.rmSync(join(folder, 'compiled'), { recursive: true, force: true });
+    for (const end of ['', '.map', '.code']) fs.rmSync(join(folder, name + end), { force: true });
 }
 
 /** @type {(tasks: string, folder: string, key: string) => Promise<void>} */
@@ -326,8 +343,8 @@ async function make(tasks, folder, key) {
   /** @type {string | null} */
   let refused = null;
   try {
-    const { code, map } = await builder.build();
-    bundle = `tasks-${sha256(code).slice(0, 16)}.mjs`;
+    const { end, code, map } = await builder.build();
+    bundle = `tasks-${sha256(code).slice(0, 16)}${end}`;
     write(join(folder, `${bundle}.map`), map);
     write(join(folder, bundle), code);
   } catch (error) {

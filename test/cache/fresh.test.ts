@@ -48,7 +48,7 @@ describe('a real task', () => {
       outputs: ['out/**'],
     });
     expect((await checkout.run(failing())).outcomes).toEqual(['build failed']);
-    expect(JSON.parse(checkout.read('.known'))).toEqual({ version: 2, state: 'begun' });
+    expect(JSON.parse(checkout.read('.known'))).toEqual({ version: 3, state: 'begun' });
     fs.rmSync(checkout.path('src/fail'));
     const { checks, outcomes } = await checkout.run(failing());
     expect(outcomes).toEqual(['build done']);

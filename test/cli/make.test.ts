@@ -88,7 +88,7 @@ describe('goals', () => {
 describe('flags', () => {
   const planned = (command: string, goals: string, rest: string): Ended => ({
     status: 0,
-    stdout: `exec node scripts/launch.mjs tasks.ts ${command}\nrun ${goals} plan ${rest}\n`,
+    stdout: `exec node scripts/launch.cjs tasks.ts ${command}\nrun ${goals} plan ${rest}\n`,
     stderr: '',
   });
 
@@ -104,7 +104,7 @@ describe('flags', () => {
 
   test('every further goal is in the same plan', () => {
     expect(make('-n build deploy').stdout).toBe(
-      'exec node scripts/launch.mjs tasks.ts build deploy --dry-run\nrun build{} deploy{} plan jobs=null keepGoing=false\n# deploy: in the same run\n',
+      'exec node scripts/launch.cjs tasks.ts build deploy --dry-run\nrun build{} deploy{} plan jobs=null keepGoing=false\n# deploy: in the same run\n',
     );
   });
 
@@ -156,7 +156,7 @@ describe('a fresh clone', () => {
   test('make -n prints the npm command that it would run first, and runs neither', () => {
     expect(make('-n deploy')).toEqual({
       status: 0,
-      stdout: 'npm ci --ignore-scripts\nexec node scripts/launch.mjs tasks.ts deploy --dry-run\n',
+      stdout: 'npm ci --ignore-scripts\nexec node scripts/launch.cjs tasks.ts deploy --dry-run\n',
       stderr: '',
     });
   });
@@ -181,7 +181,7 @@ describe('a fresh clone', () => {
     expect(make('deploy').stdout).toContain('npm ci --ignore-scripts\nnpm ci --ignore-scripts\nrun ');
     // With modules there, though old, -n plans as well.
     expect(make('-n deploy').stdout).toBe(
-      'npm ci --ignore-scripts\nexec node scripts/launch.mjs tasks.ts deploy --dry-run\nrun deploy{} plan jobs=null keepGoing=false\n',
+      'npm ci --ignore-scripts\nexec node scripts/launch.cjs tasks.ts deploy --dry-run\nrun deploy{} plan jobs=null keepGoing=false\n',
     );
   });
 

@@ -1,14 +1,14 @@
 /**
- * Runs the `tasks.ts` that its command line names first: `node launch.mjs tasks.ts deploy` is
+ * Runs the `tasks.ts` that its command line names first: `node launch.cjs tasks.ts deploy` is
  * `node --import tsx tasks.ts deploy`, in the same one process, from a bundle of it where there is a valid one
- * (docs/decisions/0023). This file is plain JavaScript, and all that a fresh start reads before the bundle.
+ * (docs/decisions/0023). This file is plain JavaScript, and all that a fresh start reads before the bundle; no module, since
+ * to load one takes Node longer than all that is done here.
  */
-import { dirname, join, resolve } from 'node:path';
+'use strict';
 
-// Imported, they would be copied name by name, which loads parts of Node that no start needs.
 const fs = process.getBuiltinModule('node:fs');
-const module = process.getBuiltinModule('node:module');
-const { fileURLToPath, pathToFileURL } = process.getBuiltinModule('node:url');
+const path = process.getBuiltinModule('node:path');
+const { pathToFileURL } = process.getBuiltinModule('node:url');
 
 /**
  * What a bundle was made from. A file whose `stat` (size, mtime and ctime in ns, inode) is `null` was too young for
@@ -30,28 +30,72 @@ const OTHER_MODULES = /(^|\s)(-r|-C|--(require|import|loader|experimental-loader
 /** @param {string} tasks absolute */
 async function launch(tasks) {
   const real = fs.realpathSync(tasks);
-  const folder = join(dirname(real), '.slipway', 'bundle', process.versions.node);
+  const folder = path.join(path.dirname(real), '.slipway', 'bundle', process.versions.node);
   const key = JSON.stringify([VERSION, process.versions.node, real]);
   const found = othersModules() ? null : read(folder);
   const validity = found?.key === key ? validityOf(found) : 'stale';
   if (validity !== 'fresh' && !othersModules()) announce(real, folder, key);
   if (!found?.bundle || validity === 'stale') return underTsx(real);
-  const bundle = join(folder, found.bundle);
+  const bundle = path.join(folder, found.bundle);
   mapStacks(bundle);
-  // Node keeps what it compiled when the process ends; a dry run writes nothing.
-  if (!onlyPlans() && 'enableCompileCache' in module) {
-    /** @type {(folder: string) => void} */ (module.enableCompileCache)(join(folder, 'compiled'));
-  }
-  await import(pathToFileURL(bundle).href);
+  await (bundle.endsWith('.mjs') ? import(pathToFileURL(bundle).href) : runScript(bundle));
 }
+
+/**
+ * What V8 compiled is kept beside the bundle, after a run that was performed: with it, nothing is parsed that is not
+ * used. V8 itself refuses what another version, or the same with other options, has made.
+ * @param {string} bundle
+ */
+function runScript(bundle) {
+  const vm = process.getBuiltinModule('node:vm');
+  const code = compiledCode(`${bundle}.code`);
+  const script = new vm.Script(fs.readFileSync(bundle, 'utf8'), {
+    filename: pathToFileURL(bundle).href,
+    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    ...(code && { cachedData: code }),
+  });
+  if (code === null || script.cachedDataRejected === true)
+    afterwards ??= () => keepCode(`${bundle}.code`, script.createCachedData());
+  /** @type {unknown} */
+  const run = script.runInThisContext();
+  return /** @type {() => Promise<void>} */ (run)();
+}
+
+/** Bytes of the digest that a file of compiled code begins with: V8 trusts what it is given. */
+const DIGEST_BYTES = 32;
+
+/**
+ * @param {string} file
+ * @returns {Buffer | null}
+ */
+function compiledCode(file) {
+  try {
+    const bytes = fs.readFileSync(file);
+    const code = bytes.subarray(DIGEST_BYTES);
+    return digestOf(code).equals(bytes.subarray(0, DIGEST_BYTES)) ? code : null;
+  } catch {
+    return null;
+  }
+}
+
+/** @type {(file: string, code: Buffer) => void} */
+function keepCode(file, code) {
+  const beside = `${file}.${String(process.pid)}.tmp`;
+  try {
+    fs.writeFileSync(beside, Buffer.concat([digestOf(code), code]), { mode: 0o600, flag: 'wx' });
+    fs.renameSync(beside, file);
+  } catch {
+    // A full disk: it is compiled again next time.
+    fs.rmSync(beside, { force: true });
+  }
+}
+
+/** @type {(bytes: Buffer) => Buffer} */
+const digestOf = (bytes) => process.getBuiltinModule('node:crypto').hash('sha256', bytes, 'buffer');
 
 const othersModules = () =>
   OTHER_MODULES.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')) ||
   process.env['TSX_TSCONFIG_PATH'] !== undefined;
-
-const onlyPlans = () =>
-  Boolean(process.env['npm_config_dry_run']) ||
-  process.argv.some((word) => word === '--dry-run' || /^-[a-z]*n/.test(word));
 
 /**
  * A folder that others may enter was not made by us: it came with the checkout, perhaps, and nobody looked at it.
@@ -62,7 +106,7 @@ function read(folder) {
   try {
     const { mode, uid } = fs.statSync(folder);
     if ((mode & 0o077) !== 0 || uid !== process.getuid?.()) return null;
-    return /** @type {Manifest} */ (JSON.parse(fs.readFileSync(join(folder, 'manifest.json'), 'utf8')));
+    return /** @type {Manifest} */ (JSON.parse(fs.readFileSync(path.join(folder, 'manifest.json'), 'utf8')));
   } catch {
     return null;
   }
@@ -97,14 +141,20 @@ function isAsBefore(path, stat) {
 }
 
 /**
+ * What is done after a run that was performed. Whatever else is asked writes nothing.
+ * @type {(() => void) | undefined}
+ */
+let afterwards;
+/** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.performed')] = () => afterwards?.();
+
+/**
  * A run that was performed has the bundle made for the next one, in a process of its own, so that nobody waits.
- * Whatever else is asked writes nothing.
  * @type {(tasks: string, folder: string, key: string) => void}
  */
 function announce(tasks, folder, key) {
-  /** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.performed')] = async () => {
-    const { spawn } = await import('node:child_process');
-    const builder = fileURLToPath(new URL('launch/build.mjs', import.meta.url));
+  afterwards = () => {
+    const { spawn } = process.getBuiltinModule('node:child_process');
+    const builder = path.join(__dirname, 'launch/build.mjs');
     // What Node is told to do with this process, a profile say, is not meant for that one.
     const env = { ...process.env, NODE_OPTIONS: undefined, NODE_V8_COVERAGE: undefined };
     spawn(process.execPath, [builder, tasks, folder, key], { detached: true, stdio: 'ignore', env })
@@ -117,7 +167,7 @@ function announce(tasks, folder, key) {
 async function underTsx(tasks) {
   const { register } = await import('tsx/esm/api');
   const { nearest } = await import('./launch/nearest.mjs');
-  const tsconfig = nearest(dirname(tasks), 'tsconfig.json').found;
+  const tsconfig = nearest(path.dirname(tasks), 'tsconfig.json').found;
   register(tsconfig === null ? {} : { tsconfig });
   await import(pathToFileURL(tasks).href);
 }
@@ -147,8 +197,9 @@ function mapStacks(bundle) {
 /** @param {string} bundle */
 function readMap(bundle) {
   try {
-    return new module.SourceMap(
-      /** @type {module.SourceMapPayload} */ (JSON.parse(fs.readFileSync(`${bundle}.map`, 'utf8'))),
+    const { SourceMap } = process.getBuiltinModule('node:module');
+    return new SourceMap(
+      /** @type {import('node:module').SourceMapPayload} */ (JSON.parse(fs.readFileSync(`${bundle}.map`, 'utf8'))),
     );
   } catch {
     return null;
@@ -156,7 +207,7 @@ function readMap(bundle) {
 }
 
 const [, , tasks] = process.argv;
-if (tasks === undefined) throw new Error('launch.mjs is told which tasks.ts to run');
+if (tasks === undefined) throw new Error('launch.cjs is told which tasks.ts to run');
 // From here on the command line is that of `node tasks.ts …`.
-process.argv.splice(1, 2, resolve(tasks));
-await launch(resolve(tasks));
+process.argv.splice(1, 2, path.resolve(tasks));
+module.exports = launch(path.resolve(tasks));
