@@ -20,6 +20,30 @@ const SELECTED = [
 ];
 const SELECTED_MS = 900_000;
 
+/** What vitest says as JSON. */
+interface Told {
+  readonly success: boolean;
+  readonly numTotalTests: number;
+  readonly numPassedTests: number;
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly name: string;
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
+}
+
+const failuresOf = ({ testResults }: Told): readonly string[] =>
+  testResults.flatMap(({ status, name, message, assertionResults }) => {
+    const failed = assertionResults.filter((one) => one.status === 'failed');
+    const tests = failed.map(({ fullName, failureMessages }) => [name, fullName, ...failureMessages].join('\n'));
+    return status === 'failed' && tests.length === 0 ? [`${name}\n${message}`] : tests;
+  });
+
 /** The Node of a major version, installed once per machine. Fails with the version's name. */
 async function nodeOf(major: number): Promise<string> {
   const folder = join(CACHE, String(major));
@@ -89,12 +113,13 @@ describe.each(MAJORS)('Node %i', (major) => {
     async () => {
       const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
       const PATH = `${dirname(node)}:${process.env['PATH'] ?? ''}`;
-      const told = await must(node, [vitest, 'run', '--reporter', 'json', ...SELECTED], ROOT, { PATH, CI: 'true' });
-      const { numTotalTests, numPassedTests } = JSON.parse(told.slice(told.indexOf('{'))) as {
-        [count in 'numTotalTests' | 'numPassedTests']: number;
-      };
-      expect(numPassedTests).toBe(numTotalTests);
-      expect(numTotalTests).toBeGreaterThan(500);
+      const args = [vitest, 'run', '--reporter', 'json', ...SELECTED];
+      const { stdout } = await ended(node, args, ROOT, { PATH, CI: 'true' });
+      const told = JSON.parse(stdout.slice(stdout.indexOf('{'))) as Told;
+      expect(failuresOf(told)).toEqual([]);
+      expect(told.success).toBe(true);
+      expect(told.numPassedTests).toBe(told.numTotalTests);
+      expect(told.numTotalTests).toBeGreaterThan(500);
     },
     SELECTED_MS,
   );

@@ -105,7 +105,8 @@ export class Browser {
     const ended = new Promise((resolve) => this.#child.once('close', resolve));
     this.#child.kill('SIGKILL');
     await ended;
-    rmSync(this.#profile, { recursive: true, force: true });
+    // Children of the browser may still write for a moment.
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   async send(method: string, params: object = {}): Promise<NonNullable<Message['result']>> {
