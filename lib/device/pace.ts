@@ -16,6 +16,8 @@ const ENOUGH_BYTES = 256 * KIB;
 const MEMORY_BYTES = 16 * MIB;
 /** After so many bytes sent compressed, the link is measured again: it may have been somebody else's for a moment. */
 const TRIAL_AFTER_BYTES = 32 * MIB;
+/** After pieces that became no smaller, so many more at most go as they are before another is tried. */
+const MOST_SPARED = 32;
 
 interface Measured {
   bytes: number;
@@ -43,6 +45,9 @@ export class Pace {
   #receivedMs: number | null = null;
   #packedBytes = 0;
   #trialLeft = TRIAL_PIECES + 1;
+  /** Pieces in a row that became no smaller, and how many are not tried because of them. */
+  #futile = 0;
+  #spared = 0;
 
   /** A stream begins: the time before it is nobody's. */
   begin(): void {
@@ -55,14 +60,18 @@ export class Pace {
       this.#trialLeft = TRIAL_PIECES;
       this.#measured.plain.bytes = this.#measured.plain.ms = this.#packedBytes = 0;
     }
-    if (this.#trialLeft === 0) return { way: this.#better(), bytes: PIECE_BYTES };
+    if (this.#trialLeft === 0) return { way: this.#spare(this.#better()), bytes: PIECE_BYTES };
     this.#trialLeft--;
     return { way: 'plain', bytes: TRIAL_PIECE_BYTES };
   }
 
-  /** A piece goes out, with so many bytes of content. */
-  sent(way: Way, bytes: number): void {
-    if (way === 'packed') this.#packedBytes += bytes;
+  /** A piece goes out, with so many bytes of content, as so many on the wire. */
+  sent(way: Way, bytes: number, wire: number): void {
+    if (way === 'packed') {
+      this.#packedBytes += bytes;
+      this.#futile = wire < bytes ? 0 : this.#futile + 1;
+      this.#spared = this.#futile === 0 ? 0 : Math.min(2 ** this.#futile, MOST_SPARED);
+    }
     this.#sent += bytes;
     this.#underWay.push({ way, end: this.#sent, bytes });
   }
@@ -75,6 +84,13 @@ export class Pace {
       if (this.#receivedMs !== null) count(this.#measured[first.way], first.bytes, atMs - this.#receivedMs);
       this.#receivedMs = atMs;
     }
+  }
+
+  /** What is compressed already, an image say, comes in runs. */
+  #spare(way: Way): Way {
+    if (way === 'plain' || this.#spared === 0) return way;
+    this.#spared--;
+    return 'plain';
   }
 
   #better(): Way {

@@ -82,7 +82,7 @@ export function payloadOf(tree: string, files: readonly PackedFile[], sending: S
         await flight.room();
         if (!wanted()) break;
         flight.sent(ready.bytes, ready.frame.length);
-        pace.sent(ready.way, ready.bytes);
+        pace.sent(ready.way, ready.bytes, ready.frame.length);
         garbage.sent(ready.bytes);
         yield ready.frame;
       }

@@ -14,7 +14,7 @@ function sent(bytes: number, link: number, compressor: number, ratio = 4): reado
   pace.received(0, 0);
   while (at < bytes) {
     const piece = pace.next();
-    pace.sent(piece.way, piece.bytes);
+    pace.sent(piece.way, piece.bytes, piece.way === 'packed' ? piece.bytes / ratio : piece.bytes);
     ways.push(piece.way);
     at += piece.bytes;
     ms += piece.way === 'plain' ? piece.bytes / link : Math.max(piece.bytes / ratio / link, piece.bytes / compressor);
@@ -30,6 +30,12 @@ test('compressed on a slow link, plain on a fast one, and plain where it gains n
   expect(packed(sent(20 * MIB, 12_500, 60_000))).toBeGreaterThan(0.8);
   expect(packed(sent(20 * MIB, 400_000, 60_000))).toBe(0);
   expect(packed(sent(64 * MIB, 12_500, 6_000))).toBeLessThan(0.2);
+});
+
+test('what becomes no smaller is hardly tried, also where the link is slow', () => {
+  const ways = sent(200 * MIB, 12_500, 60_000, 1);
+  expect(packed(ways)).toBeLessThan(0.08);
+  expect(packed(ways)).toBeGreaterThan(0);
 });
 
 test('a link that was slow for a moment is measured again', () => {
