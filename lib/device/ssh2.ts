@@ -51,7 +51,7 @@ async function dial(
   const client = new Client();
   let hostKey: { readonly state: HostKeyState; readonly fingerprint: string } | null = null;
   // Without noDelay every further request waits about 40 ms (Nagle against delayed acknowledgements).
-  const socket = connectSocket({ host: endpoint.host, port: endpoint.port, noDelay: true });
+  const socket = gathering(connectSocket({ host: endpoint.host, port: endpoint.port, noDelay: true }));
   const outcome = new Promise<Failure | null>((resolve) => {
     let past: 'nothing' | 'handshake' = 'nothing';
     const fail = (error: SshError | null): void => resolve(failureOf(endpoint, error, hostKey, past));
@@ -131,6 +131,24 @@ function bytesOf(channel: ClientChannel): ByteChannel {
     channel.on('close', () => resolve(exitCode));
   });
   return { stdin: channel, stdout: channel, stderr: channel.stderr, exit, cut: () => channel.close() };
+}
+
+/** Packets that are written in one go leave in one call: each alone costs more than its encryption. */
+function gathering(socket: Socket): Socket {
+  const write = socket.write.bind(socket) as (...args: readonly unknown[]) => boolean;
+  let gathers = false;
+  socket.write = (...args: readonly unknown[]) => {
+    if (!gathers) {
+      gathers = true;
+      socket.cork();
+      process.nextTick(() => {
+        gathers = false;
+        socket.uncork();
+      });
+    }
+    return write(...args);
+  };
+  return socket;
 }
 
 function closer(client: Client, socket: Socket, limits: Limits): () => Promise<void> {
