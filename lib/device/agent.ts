@@ -51,6 +51,6 @@ export function bootstrapCommand(
     supervisor === 'systemd'
       ? // systemd would put variables in.
         ['sh', '-c', quote(unit), 'slipway', quote(bootstrap.replaceAll('$', '$$$$'))]
-      : ['python3', '-c', quote(bootstrap)];
+      : ['python3', '-I', '-S', '-c', quote(bootstrap)];
   return [...before, ...words].join(' ');
 }

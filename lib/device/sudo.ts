@@ -33,7 +33,7 @@ export function sudoWords(sudo: Sudo, script: string): readonly string[] {
   if (sudo.how === 'not') return [];
   const options = sudo.how === 'silent' ? ['-n'] : ['-S', '-p', quote(PROMPT)];
   const word = sudo.how === 'silent' ? '' : sudo.word;
-  return ['sudo', ...options, '--', 'env', 'python3', '-c', quote(script), quote(word)];
+  return ['sudo', ...options, '--', 'env', 'python3', '-I', '-S', '-c', quote(script), quote(word)];
 }
 
 /**

@@ -10,4 +10,4 @@ refuse() {
 python=$(command -v python3) || exit 127
 read -r id </proc/sys/kernel/random/uuid
 exec systemd-run --pipe --wait --quiet --collect "--unit=slipway-agent-$id" \
-  '--description=A session of Slipway' --property=Type=exec --property=TimeoutStopSec=20 -- "$python" -c "$1"
+  '--description=A session of Slipway' --property=Type=exec --property=TimeoutStopSec=20 -- "$python" -I -S -c "$1"

@@ -204,7 +204,7 @@ def see_armed(session, lease_s):
     digest = hashlib.sha256(SOURCE).hexdigest()  # noqa: F821  the bootstrap's global
     if not os.path.exists(source) or file_digest(source) != digest:
         write_durably(source, SOURCE)  # noqa: F821
-    argv = [sys.executable, '-c', KEEPER_LOADER, source, digest, session.root.path]
+    argv = [sys.executable, '-I', '-S', '-c', KEEPER_LOADER, source, digest, session.root.path]
     session.supervisor.watch(argv, os.path.join(session.root.folder('state'), 'keeper.log'), lease_s)
     deadline = time.monotonic() + SEEN_ARMED_S
     while not keeper_there(session):
