@@ -206,8 +206,25 @@ function readMap(bundle) {
   }
 }
 
+/** Node's own status for it. */
+const UNSETTLED = 13;
 const [, , tasks] = process.argv;
 if (tasks === undefined) throw new Error('launch.cjs is told which tasks.ts to run');
 // From here on the command line is that of `node tasks.ts …`.
 process.argv.splice(1, 2, path.resolve(tasks));
-module.exports = launch(path.resolve(tasks));
+// Node does the same for a module that is awaited, and never settles.
+let settled = false;
+process.on('exit', (code) => {
+  if (settled || code !== 0 || process.exitCode !== undefined) return;
+  process.stderr.write(`slipway: ${tasks} waits for something that never comes\n`);
+  process.exitCode = UNSETTLED;
+});
+launch(path.resolve(tasks)).then(
+  () => (settled = true),
+  (/** @type {unknown} */ error) => {
+    settled = true;
+    process.nextTick(() => {
+      throw error;
+    });
+  },
+);

@@ -221,6 +221,20 @@ describe('what V8 compiled', () => {
   });
 });
 
+test('a tasks.ts that waits for ever, or fails, is no success', async () => {
+  const odd = `if (process.env.ODD === 'wait') await new Promise(() => undefined);
+if (process.env.ODD === 'fail') throw new Error('on purpose');\n`;
+  project.write('tasks.ts', TASKS.replace('const say', `${odd}const say`));
+  for (const how of ['tsx', 'bundle']) {
+    const waits = await project.launch(['--list'], { ODD: 'wait' });
+    expect(waits).toMatchObject({ said: `${how} one`, status: 13 });
+    const fails = await project.launch(['--list'], { ODD: 'fail', NODE_OPTIONS: '--unhandled-rejections=warn' });
+    expect(fails).toMatchObject({ said: `${how} one`, status: 1 });
+    expect(fails.rest).toContain('on purpose');
+    if (how === 'tsx') await project.performed();
+  }
+});
+
 test('a tasks.ts that exports something is bundled like any other', async () => {
   project.write('tasks.ts', `${TASKS}export const more = 1;\n`);
   await project.performed();
