@@ -126,7 +126,7 @@ test('holds the compiled library, the agent, and nothing else', () => {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
   const expected =
-    /^(dist\/[\w/-]+\.(js|d\.ts)|scripts\/device\/((agent\/)?\w+\.py|unit\.sh)|scripts\/launch(\/\w+)?\.mjs|docs\/agent\.md|(CHANGELOG|README)\.md|LICENSE|package\.json)$/;
+    /^(dist\/[\w/-]+\.(js|d\.ts)|scripts\/device\/((agent\/)?\w+\.py|unit\.sh)|scripts\/launch(\.cjs|\/\w+\.mjs)|docs\/agent\.md|(CHANGELOG|README)\.md|LICENSE|package\.json)$/;
   expect(packed.filter((path) => !expected.test(path) || path.includes('removed'))).toEqual([]);
   expect(packed).toEqual(
     expect.arrayContaining([

@@ -128,7 +128,7 @@ describe('the files', () => {
     const { dependencies, devDependencies } = JSON.parse(read('package.json')) as {
       [kind: string]: { [name: string]: string };
     };
-    const shipped = files.filter((path) => /^scripts\/launch.*\.mjs$/.test(path));
+    const shipped = files.filter((path) => /^scripts\/launch.*\.[cm]js$/.test(path));
     const used = new Set([...lib, ...shipped].flatMap(packagesOf));
     expect([...used].filter((name) => dependencies?.[name] === undefined)).toEqual([]);
     expect(Object.keys(dependencies ?? {}).filter((name) => !used.has(name))).toEqual([]);
