@@ -22,7 +22,10 @@ function die(): void {
     return void process.kill(process.env['DIE_GROUP'] === undefined ? process.pid : 0, DIE_WITH);
   const [command = '', ...args] = JSON.parse(DIE_DO) as readonly string[];
   const done = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  if (DIE_TOLD !== undefined) writeFileSync(DIE_TOLD, done.status === 0 ? 'done' : `failed: ${String(done.stderr)}`);
+  if (DIE_TOLD === undefined) return;
+  // Whole when it is there: it is read at once.
+  writeFileSync(`${DIE_TOLD}.new`, done.status === 0 ? 'done' : `failed: ${String(done.stderr)}`);
+  fs.renameSync(`${DIE_TOLD}.new`, DIE_TOLD);
 }
 
 fs.openSync = (...args) => {
