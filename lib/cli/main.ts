@@ -1,4 +1,3 @@
-import { letHeapGrow } from '../host/heap.ts';
 import { StepFailed, UsageError } from '../model/failure.ts';
 import type { Context } from './context.ts';
 import { STATUS, statusOfFailure } from '../model/exit-status.ts';
@@ -126,7 +125,6 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
 
 /** `scripts/launch.cjs`, where it started this process, makes its bundle anew, or keeps its code, after a run: no sooner, and in no dry run. */
 function tellLauncher(): void {
-  letHeapGrow();
   (globalThis as { readonly [of: symbol]: (() => void) | undefined })[Symbol.for('slipway.performed')]?.();
 }
 

@@ -4,6 +4,7 @@ import { replayPerformer, type Leftover } from '../engine/journal.ts';
 import type { Holding } from '../engine/holding.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
+import { letHeapGrow } from '../host/heap.ts';
 import { reapLeftovers } from '../host/ledger.ts';
 import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
@@ -113,6 +114,7 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   } finally {
     save();
     folder.forget();
+    letHeapGrow();
   }
 }
 

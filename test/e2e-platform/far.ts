@@ -112,7 +112,12 @@ export class Far {
     const { board } = this.platform;
     await until(
       'nothing moves on the board',
-      () => this.#sshd.sessions().length === 0 && board.watchers().length === 0 && !board.switch().isOpen,
+      () =>
+        this.#sshd.sessions().length === 0 &&
+        board.watchers().length === 0 &&
+        !board.switch().isOpen &&
+        // An agent whose client is gone ends its operation first, and holds the lock until then.
+        board.heldLocks().length === 0,
       AT_REST_MS,
     );
   }
