@@ -268,7 +268,10 @@ export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): voi
     rmSync(folderOf(slipwayDir, id), { recursive: true, force: true });
     removeTree(join(slipwayDir, 'saved', id));
   }
-  forgetParts(slipwayDir, runs.slice(0, KEPT_RUNS).filter(isOver));
+  forgetParts(
+    slipwayDir,
+    runs.filter((kept) => isOver(kept) && !old.includes(kept)),
+  );
 }
 
 /** The run that put this one back whole, or `undefined`. */
