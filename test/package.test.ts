@@ -126,7 +126,7 @@ test('holds the compiled library, the agent, and nothing else', () => {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
   const expected =
-    /^(dist\/[\w/-]+\.(js|d\.ts)|scripts\/device\/((agent\/)?\w+\.py|unit\.sh)|scripts\/launch(\.cjs|\/\w+\.mjs)|docs\/agent\.md|(CHANGELOG|README)\.md|LICENSE|package\.json)$/;
+    /^(dist\/[\w/-]+\.(js|d\.ts)|scripts\/here\/\w+\.py|scripts\/device\/((agent\/)?\w+\.py|unit\.sh)|scripts\/launch(\.cjs|\/\w+\.mjs)|docs\/agent\.md|(CHANGELOG|README)\.md|LICENSE|package\.json)$/;
   expect(packed.filter((path) => !expected.test(path) || path.includes('removed'))).toEqual([]);
   expect(packed).toEqual(
     expect.arrayContaining([
@@ -135,6 +135,7 @@ test('holds the compiled library, the agent, and nothing else', () => {
       'dist/cli/bin.js',
       'scripts/device/agent/00_head.py',
       'scripts/device/bootstrap.py',
+      'scripts/here/starter.py',
       'scripts/device/unit.sh',
       'LICENSE',
       'README.md',

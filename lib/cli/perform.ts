@@ -4,14 +4,14 @@ import { replayPerformer, type Leftover } from '../engine/journal.ts';
 import type { Holding } from '../engine/holding.ts';
 import { runPlan, type RunOptions } from '../engine/run.ts';
 import { clock } from '../host/clock.ts';
-import { letHeapGrow } from '../host/heap.ts';
+import { restoreV8Flags } from '../host/v8-flags.ts';
 import { reapLeftovers } from '../host/ledger.ts';
 import { seededRandom } from '../host/random.ts';
 import type { RunEvent } from '../model/event.ts';
 import { known } from '../model/fact.ts';
 import type { Plan, Planned } from '../model/plan.ts';
 import type { Cancel, LivePerformer } from '../model/ports.ts';
-import { itemsIn, type Place } from '../model/step.ts';
+import { HERE, itemsIn, type Place } from '../model/step.ts';
 import { stepLine } from '../report/line.ts';
 import type { Around, Reporter } from '../report/reporter.ts';
 import { aboutRun } from './about-run.ts';
@@ -114,7 +114,7 @@ export async function perform(context: Context, prepared: Prepared, options: Per
   } finally {
     save();
     folder.forget();
-    letHeapGrow();
+    restoreV8Flags();
   }
 }
 
@@ -175,6 +175,7 @@ export async function live(
     opaque,
     paramSecrets,
     consent,
+    commands: commandsIn(plan),
   });
   const signals = watching ? { cancel: watching.cancel, release: () => undefined } : cancelOnSignals();
   const before = new Set(watching?.holding.ids);
@@ -254,6 +255,14 @@ export function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {
   }
   if (clash) say('this would build on it, so nothing was done: run "recover" first');
   return clash;
+}
+
+function commandsIn(plan: Plan): number {
+  let count = 0;
+  for (const { body } of plan.nodes)
+    for (const item of itemsIn(body))
+      if (item.type === 'step' && item.place === HERE && (item.kind === 'run' || item.kind === 'shell')) count += 1;
+  return count;
 }
 
 function changedPlaces(plan: Plan): ReadonlySet<Place> {

@@ -5,6 +5,7 @@ import { secretsFor } from '../config/secrets.ts';
 import type { DevicePerformer } from '../device/performer.ts';
 import { settleRefs } from '../engine/facts.ts';
 import { createHostPerformer, type HostPerformer } from '../host/performer.ts';
+import { openStarter } from '../host/starter.ts';
 import { createMask, type Mask } from '../host/mask.ts';
 import type { Known } from '../model/fact.ts';
 import { unknown } from '../model/fact.ts';
@@ -28,6 +29,8 @@ export interface PlacesOptions extends Folders {
   readonly paramSecrets: ReadonlyMap<string, string>;
   /** Names of irreversible steps that may be performed. */
   readonly consent: ReadonlySet<string>;
+  /** Of commands that the plan has here. */
+  readonly commands?: number;
 }
 
 /** The live performers of all places of a run, each made when it is first needed. */
@@ -54,6 +57,7 @@ export function createPlaces(options: PlacesOptions): Places {
     secrets: options.paramSecrets,
     lookupEnv: (name) => lookupFor(options.sources, null).get(name)?.value,
     channelSecret: channelSecrets(options.sources, options.paramSecrets),
+    starter: openStarter(options.commands ?? 0),
   });
   const devices = new Map<string, Promise<Device>>();
   const deviceOf = (name: string): Promise<Device> => {

@@ -118,7 +118,9 @@ export function openJournal(
     write(event) {
       if (full || !isJournaled(event)) return;
       try {
-        file.appendLine(JSON.stringify({ at: new Date().toISOString(), ...event }), needed && isDurable(event));
+        const line = JSON.stringify({ at: new Date().toISOString(), ...event });
+        if (needed) file.appendLine(line, isDurable(event));
+        else file.appendSoon(line);
       } catch (error) {
         if (needed || !isUnwritable(error)) throw error;
         full = true;

@@ -36,30 +36,28 @@ export const isTelling = (name: string): boolean => TELLING.test(name);
 /** A lookup of the value of a declared name: environment, `.env` files and the like. */
 export type LookupEnv = (name: string) => string | undefined;
 
+/** What every command sees. Asked once for a run: Node asks the system for each variable each time. */
+export function baseEnvironment(
+  outer: Readonly<Record<string, string | undefined>> = process.env,
+): Readonly<Record<string, string>> {
+  const present = Object.entries(outer).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return Object.fromEntries(present.filter(([name]) => inBase(name)));
+}
+
 /** The whole environment of a command: base list, declared names, and what the step itself sets; later ones win. */
 export function strictEnvironment(
   declared: readonly string[],
   set: Readonly<Record<string, string>>,
   lookup: LookupEnv,
-  outer: Readonly<Record<string, string | undefined>> = process.env,
+  base: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  const base = Object.entries(outer).filter(([name]) => inBase(name));
   const named = declared.map((name) => [name, lookup(name)] as const);
-  const present = [...base, ...named].filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return { ...Object.fromEntries(present), ...set };
+  const present = named.filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return { ...base, ...Object.fromEntries(present), ...set };
 }
-
-/** What `inBase` answered: it is asked of the whole environment for each command. */
-const asked = new Map<string, boolean>();
 
 /** Whether a variable reaches every command. */
 export function inBase(name: string): boolean {
-  const known = asked.get(name) ?? matchesBase(name);
-  asked.set(name, known);
-  return known;
-}
-
-function matchesBase(name: string): boolean {
   if (BASE.has(name) || BASE_PATTERNS.some((pattern) => pattern.test(name))) return true;
   const npm = /^npm_config_(.+)$/i.exec(name)?.[1];
   if (npm === undefined) return false;

@@ -31,6 +31,15 @@ export function findProcess(pid: number): ProcessRow | null {
   return LINUX ? procRow(pid) : (psRows(['-p', String(pid)])[0] ?? null);
 }
 
+/** Whether a process was started at that time, or (`first last`, Linux) at one between two. */
+export function wasStarted(row: ProcessRow | null, started: string): boolean {
+  if (row === null || started === '') return false;
+  const [first, last] = started.split(' ');
+  return LINUX && last !== undefined
+    ? Number(first) <= Number(row.started) && Number(row.started) <= Number(last)
+    : row.started === started;
+}
+
 /** proc(5): the name in parentheses may hold anything, so fields are counted from the last `)`; 22 is the start time. */
 function procRow(pid: number): ProcessRow | null {
   try {

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { findProcess, hasEnvironment, lifeOf, listProcesses, ownIdentity, type Identity } from './identity.ts';
+import {
+  findProcess,
+  hasEnvironment,
+  lifeOf,
+  listProcesses,
+  ownIdentity,
+  wasStarted,
+  type Identity,
+} from './identity.ts';
 import { endGroup, GRACE_MS, membersOf, type Group, type Marker } from './group.ts';
 import { openLineFile, readLines, type LineFile } from './store.ts';
 import { removeTree } from './tree.ts';
@@ -10,7 +18,7 @@ import { removeTree } from './tree.ts';
 export interface Ledger {
   /** Says that a process is about to start; its number, and what it must carry in its environment. */
   spawning(command: string, own: boolean): { readonly spawn: number; readonly marker: Marker };
-  spawned(spawn: number, pid: number): void;
+  spawned(spawn: number, child: { readonly pid: number; readonly started: string }): void;
   /** The process and everything in its group are gone. */
   ended(spawn: number): void;
   /** Writes the runner down, even though nothing was started yet. */
@@ -70,9 +78,9 @@ export function openLedger(slipwayDir: string, run: string): Ledger {
       write({ spawning: spawn, command, own });
       return { spawn, marker: markerOf(run, token, spawn) };
     },
-    spawned: (spawn, pid) => write({ spawned: spawn, pid, started: findProcess(pid)?.started ?? '' }),
+    spawned: (spawn, { pid, started }) => write({ spawned: spawn, pid, started }),
     ended(spawn) {
-      if (open.delete(spawn)) write({ ended: spawn });
+      if (open.delete(spawn)) file?.appendSoon(JSON.stringify({ ended: spawn } satisfies Entry));
     },
     close() {
       file?.close();
@@ -149,16 +157,28 @@ function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly 
     const group: Group = { leader: child.pid, own, marker };
     const surelyOurs =
       child.pid !== findProcess(process.pid)?.group &&
-      (findProcess(child.pid)?.started === child.started ||
+      (wasStarted(findProcess(child.pid), child.started) ||
         membersOf(group).some((pid) => hasEnvironment(pid, marker)));
     return surelyOurs ? [{ group, command }] : [];
   }
-  // A run inside of that run carries the marker, too: it does not end itself.
+  return groupsWith(marker, command, own, child?.pid);
+}
+
+/** The groups of the living processes that carry a marker. A run inside of that run carries it, too: it does not end itself. */
+export function groupsWith(
+  marker: Marker,
+  command: string,
+  own = true,
+  leader?: number,
+): readonly { group: Group; command: string }[] {
   const myGroup = findProcess(process.pid)?.group;
   const marked = listProcesses().filter(
     (row) => hasEnvironment(row.pid, marker) && row.pid !== process.pid && !(own && row.group === myGroup),
   );
   if (!own)
-    return marked.length === 0 ? [] : [{ group: { leader: child?.pid ?? marked[0]?.pid ?? 0, own, marker }, command }];
-  return [...new Set(marked.map((row) => row.group))].map((leader) => ({ group: { leader, own, marker }, command }));
+    return marked.length === 0 ? [] : [{ group: { leader: leader ?? marked[0]?.pid ?? 0, own, marker }, command }];
+  return [...new Set(marked.map((row) => row.group))].map((found) => ({
+    group: { leader: found, own, marker },
+    command,
+  }));
 }

@@ -7,6 +7,7 @@ import { cancelledBy } from './cancel.ts';
 import { rest } from './clock.ts';
 import type { Outcome } from './command.ts';
 import { endGroup, endSurvivors, GRACE_MS, signalFor, type Group } from './group.ts';
+import { findProcess } from './identity.ts';
 import type { Mask } from './mask.ts';
 import { CAPTURE_BYTES, OutputPipe } from './output.ts';
 import type { ProcessSpec, Supervision } from './process.ts';
@@ -123,7 +124,7 @@ class Children {
     const child = spawn(command, [...args], { ...options, env: { ...options.env, ...marker }, detached: true });
     if (child.pid === undefined) ledger.ended(number);
     else {
-      ledger.spawned(number, child.pid);
+      ledger.spawned(number, { pid: child.pid, started: findProcess(child.pid)?.started ?? '' });
       this.#watch(child, { leader: child.pid, own: true, marker }, command, () => ledger.ended(number));
     }
     return child;

@@ -1,9 +1,9 @@
-import type { ChildProcess } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
 import { cancelledBy } from './cancel.ts';
+import type { Child } from './child.ts';
 import { rest } from './clock.ts';
 import { LogFile } from './log-file.ts';
 import type { Mask, MaskStream } from './mask.ts';
@@ -50,7 +50,6 @@ export class OutputPipe {
   readonly #filters: Readonly<Record<StreamName, Filter>>;
   readonly #tail = new Tail();
   readonly #kept: Buffer[] = [];
-  readonly #streams: Readable[] = [];
   readonly #log: LogFile;
   #keptBytes = 0;
   #lastMs = 0;
@@ -77,19 +76,20 @@ export class OutputPipe {
     return Buffer.concat(this.#kept).toString('utf8');
   }
 
-  /** Reads both streams to their end; `end` is called when there is more to capture than may be kept. */
-  async read(child: ChildProcess, end: (why: Failure) => void): Promise<void> {
-    const { stdout, stderr } = child;
-    await Promise.all([stdout && this.#pump(stdout, 'stdout', end), stderr && this.#pump(stderr, 'stderr', end)]);
+  /** Takes a piece; a promise when its readers are slower than the command. `full` is called when there is more to capture than may be kept. */
+  take(name: StreamName, piece: Buffer, full: (why: Failure) => void): Promise<void> | undefined {
+    if (name === 'stdout') this.#keep(piece, full);
+    this.accept(name, piece);
+    this.#lastMs = performance.now();
+    return OUT.some((stream) => stream.writableNeedDrain) ? this.#drained() : undefined;
   }
 
-  /** Waits for the end of what `read` reads, after the command is gone, and closes the log. */
-  async finish(reading: Promise<void>): Promise<void> {
-    const over = reading.then(() => true);
+  /** Waits for the end of what a command printed that is gone, and closes the log. */
+  async finish(child: Child): Promise<void> {
+    const over = child.read.then(() => true);
     this.#lastMs = performance.now();
-    while (!(await Promise.race([over, rest(20).then(() => false)]))) {
-      if (this.#busy === 0 && performance.now() - this.#lastMs > ABANDON_MS)
-        for (const stream of this.#streams) stream.destroy();
+    while (!child.isRead() && !(await Promise.race([over, rest(20).then(() => false)]))) {
+      if (this.#busy === 0 && performance.now() - this.#lastMs > ABANDON_MS) child.giveUp();
     }
     this.close();
   }
@@ -113,24 +113,7 @@ export class OutputPipe {
     this.#show(name, mask.push(decoder.end()) + mask.flush());
   }
 
-  async #pump(stream: Readable, name: StreamName, end: (why: Failure) => void): Promise<void> {
-    this.#streams.push(stream);
-    try {
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        this.#busy += 1;
-        if (name === 'stdout') this.#keep(chunk, end);
-        this.accept(name, chunk);
-        await this.#drained();
-        this.#busy -= 1;
-        this.#lastMs = performance.now();
-      }
-    } catch {
-      // The stream was given up; what came of it counts.
-    }
-    this.#flush(name);
-  }
-
-  #keep(chunk: Buffer, end: (why: Failure) => void): void {
+  #keep(chunk: Buffer, full: (why: Failure) => void): void {
     if (!this.#spec.capture || this.#overflow) return;
     this.#keptBytes += chunk.length;
     if (this.#keptBytes <= CAPTURE_BYTES) return void this.#kept.push(chunk);
@@ -143,7 +126,7 @@ export class OutputPipe {
       expected: `at most ${String(CAPTURE_BYTES)} bytes`,
       actual: 'more',
     };
-    end(this.#overflow);
+    full(this.#overflow);
   }
 
   #show(name: StreamName, text: string): void {
@@ -155,10 +138,13 @@ export class OutputPipe {
 
   /** `output` cannot say "wait"; but what it prints leaves by one of these two. A cancelled run waits for nobody. */
   async #drained(): Promise<void> {
-    for (const stream of [process.stdout, process.stderr]) {
+    this.#busy += 1;
+    for (const stream of OUT) {
       if (stream.writableNeedDrain && cancelledBy(this.#ports.cancel) === null)
         await untilDrained(stream, this.#ports.cancel);
     }
+    this.#busy -= 1;
+    this.#lastMs = performance.now();
   }
 }
 
@@ -175,4 +161,6 @@ function untilDrained(stream: Writable, cancel: Cancel): Promise<void> {
   });
 }
 
+/** What a run prints leaves by one of these. */
+const OUT = [process.stdout, process.stderr];
 const EVENTS = ['drain', 'close', 'error'] as const;

@@ -12,7 +12,7 @@ import type { BinariesArgs } from './binaries.ts';
 import { boundCancel } from './cancel.ts';
 import { clock } from './clock.ts';
 import { argvOf, envOf, fit, flatten, optionsOf, valueOf, type CommandStep, type Outcome } from './command.ts';
-import { strictEnvironment, type LookupEnv } from './environment.ts';
+import { baseEnvironment, strictEnvironment, type LookupEnv } from './environment.ts';
 import { performFile, type FileStep } from './files.ts';
 import { folderInside } from './inside.ts';
 import { openLedger, type Ledger } from './ledger.ts';
@@ -25,6 +25,7 @@ import { superviseProcess, type ProcessSpec, type Supervision } from './process.
 import { withRetries } from './retries.ts';
 import { enterScope } from './scope.ts';
 import { READY_TIMEOUT_MS, Services } from './services.ts';
+import type { Starter } from './starter.ts';
 import { codeOf } from './store.ts';
 import { currentUser } from './user.ts';
 
@@ -41,6 +42,8 @@ export interface HostOptions {
   readonly opaque: ReadonlyMap<StepId, OpaqueBody>;
   /** Time between asking a process to end and killing it, in ms; 5 s unless told. */
   readonly graceMs?: number;
+  /** Starts commands in place of the runner. */
+  readonly starter?: Starter | undefined;
 }
 
 /** The performer of the place `here`. */
@@ -53,7 +56,8 @@ export interface HostPerformer extends LivePerformer {
 /** Carries out the steps of one run `here`. */
 export function createHostPerformer(options: HostOptions): HostPerformer {
   const ledger = openLedger(options.slipwayDir, options.run);
-  const site: Site = { ...options, ledger, mask: createMask(options.secrets.values()), services: new Services() };
+  const mask = createMask(options.secrets.values());
+  const site: Site = { ...options, ledger, mask, services: new Services(), baseEnv: baseEnvironment() };
   return {
     explores: false,
     perform: (step, performing) => perform(site, step, performing),
@@ -62,6 +66,7 @@ export function createHostPerformer(options: HostOptions): HostPerformer {
     secret: (name) => options.secrets.get(name),
     async close() {
       await site.services.stopAll();
+      options.starter?.close();
       ledger.close();
     },
   };
@@ -71,6 +76,7 @@ interface Site extends HostOptions {
   readonly ledger: Ledger;
   readonly mask: Mask;
   readonly services: Services;
+  readonly baseEnv: Readonly<Record<string, string>>;
 }
 
 /** Retries and timeouts are here, once for every kind: each kind only sees a cancel. An attempt has the whole timeout. */
@@ -141,7 +147,8 @@ function shown(step: CommandStep): string {
 
 async function command(site: Site, step: CommandStep, performing: Performing, cancel: Cancel): Promise<Outcome> {
   const spec = processSpec(site, step, performing, { ...step.args, argv: argvOf(step) });
-  const end = await superviseProcess({ ...spec, ...optionsOf(step) }, supervision(site, performing, cancel));
+  const around = { ...supervision(site, performing, cancel), ...(site.starter && { starter: site.starter }) };
+  const end = await superviseProcess({ ...spec, ...optionsOf(step) }, around);
   return end.ok ? valueOf(step, end.stdout, whatOf(step, site.mask)) : end;
 }
 
@@ -253,7 +260,7 @@ function processSpec(site: Site, step: Step, performing: Performing, { argv, cwd
   return {
     argv,
     cwd: folderInside(site.projectDir, cwd === undefined ? '.' : plainText(cwd, `the folder of ${step.id}`)),
-    env: strictEnvironment(performing.env, envOf(env), site.lookupEnv),
+    env: strictEnvironment(performing.env, envOf(env), site.lookupEnv, site.baseEnv),
     stdin: 'none',
     capture: false,
     logFile: join(site.slipwayDir, 'runs', site.run, `${safeName(step.id)}.log`),

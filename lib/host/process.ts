@@ -1,21 +1,15 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
+import { spawnChild, type Child, type Start, type Take } from './child.ts';
 import { endGroup, endSurvivors, GRACE_MS, signalFor, type Group } from './group.ts';
-import { keepHeapSmall } from './heap.ts';
-import type { Ledger } from './ledger.ts';
+import { groupsWith, type Ledger } from './ledger.ts';
 import type { Mask } from './mask.ts';
 import { OutputPipe } from './output.ts';
-import { codeOf } from './store.ts';
+import { LOST, type Starter } from './starter.ts';
 
 /** A command, ready to run. */
-export interface ProcessSpec {
-  readonly argv: readonly string[];
-  /** Absolute. */
-  readonly cwd: string;
-  /** The whole environment. */
-  readonly env: Readonly<Record<string, string>>;
+export interface ProcessSpec extends Start {
   /**
    * `none`: /dev/null, an own session and process group, no controlling terminal. `terminal`: the runner's terminal.
    * Only the foreground group may read a terminal (another is stopped by TTIN), so then the command shares the
@@ -35,6 +29,8 @@ export interface Supervision {
   readonly cancel: Cancel;
   readonly ledger: Ledger;
   readonly mask: Mask;
+  /** Starts what needs no terminal, where there is one. */
+  readonly starter?: Starter;
   readonly output: (stream: 'stdout' | 'stderr', text: string) => void;
   /** Sees what it prints at once and unmasked; nothing may be kept of it. */
   readonly seen?: (stream: 'stdout' | 'stderr', text: string) => void;
@@ -69,90 +65,89 @@ export function startProcess(spec: ProcessSpec, supervision: Supervision): Runni
 }
 
 async function supervise(spec: ProcessSpec, supervision: Supervision, pipe: OutputPipe): Promise<ProcessEnd> {
-  const { cancel, ledger, mask } = supervision;
+  const { cancel, ledger, mask, graceMs = GRACE_MS } = supervision;
   const [command = ''] = spec.argv;
   const fail = (failure: Failure): ProcessEnd => ({ ok: false, failure });
   if (cancel.cancelled !== null) return fail(cancel.cancelled);
-  // spawn says ENOENT for a missing folder and a missing command alike.
+  // A start says ENOENT for a missing folder and a missing command alike.
   if (!existsSync(spec.cwd))
     return fail({ reason: 'file-system', code: 'ENOENT', path: spec.cwd, operation: 'run in' });
   const own = spec.stdin === 'none';
   const { spawn: number, marker } = ledger.spawning(command, own);
-  const started = await spawned(spec, { ...spec.env, ...marker }, (pid) => ledger.spawned(number, pid));
-  if ('code' in started) {
+  const ending = new Ending(graceMs);
+  const take: Take = (stream, piece) => pipe.take(stream, piece, ending.begin);
+  const child = await started({ ...spec, env: { ...spec.env, ...marker } }, spec.stdin, supervision.starter, take);
+  if (child === LOST) {
+    await Promise.all(groupsWith(marker, command).map(({ group }) => endGroup(group, 'SIGTERM', graceMs)));
     ledger.ended(number);
-    if (started.code === 'ENOENT') return fail({ reason: 'command-not-found', command: mask.text(command) });
-    return fail({ reason: 'file-system', code: started.code, path: mask.text(command), operation: 'start' });
+    return fail(UNKNOWN_END);
   }
-  const group: Group = { leader: started.pid, own, marker };
-  const why = await untilGone(started, group, supervision, pipe);
+  if ('code' in child) {
+    ledger.ended(number);
+    if (child.code === 'ENOENT') return fail({ reason: 'command-not-found', command: mask.text(command) });
+    return fail({ reason: 'file-system', code: child.code, path: mask.text(command), operation: 'start' });
+  }
+  if (!child.isGone()) ledger.spawned(number, child);
+  ending.of({ leader: child.pid, own, marker });
+  const withdraw = cancel.onCancel(ending.begin);
+  const { exitCode, signal, groupGone } = await child.exit;
+  // Not before: from here on a cancel finds a command that is over, and changes nothing about how it ended.
+  const cause = ending.why;
+  if (!groupGone || cause) await ending.over();
+  withdraw();
+  await pipe.finish(child);
   ledger.ended(number);
+  const why = cause ?? pipe.overflow;
   if (why) return fail(why);
-  const { exitCode, signal } = await started.exit;
   const shown = { command: mask.text(spec.argv.join(' ')), tail: pipe.tail() };
-  if (exitCode === null) return fail({ reason: 'killed-by-signal', signal: signal ?? 'SIGKILL', ...shown });
+  if (signal !== null) return fail({ reason: 'killed-by-signal', signal, ...shown });
+  if (exitCode === null) return fail(UNKNOWN_END);
   if (!(spec.okExits ?? [0]).includes(exitCode)) return fail({ reason: 'exit-non-zero', exitCode, ...shown });
   return { ok: true, exitCode, stdout: pipe.captured() };
 }
 
-/** A child that lives, and how it will end. */
-interface Started {
-  readonly child: ChildProcess;
-  readonly pid: number;
-  readonly exit: Promise<{ readonly exitCode: number | null; readonly signal: string | null }>;
+const UNKNOWN_END: Failure = {
+  reason: 'broken',
+  message:
+    'the helper that starts commands was killed, so nobody knows how this one ended; what was left of it is ended',
+};
+
+async function started(
+  start: Start,
+  stdin: ProcessSpec['stdin'],
+  starter: Starter | undefined,
+  take: Take,
+): Promise<Child | typeof LOST | { readonly code: string }> {
+  const byHelper = stdin === 'none' ? await starter?.start(start, take) : null;
+  return byHelper ?? spawnChild(start, stdin, take);
 }
 
-async function spawned(
-  spec: ProcessSpec,
-  env: Record<string, string>,
-  wasSpawned: (pid: number) => void,
-): Promise<Started | { readonly code: string }> {
-  const [command = '', ...args] = spec.argv;
-  keepHeapSmall();
-  try {
-    const child = spawn(command, args, {
-      cwd: spec.cwd,
-      env,
-      detached: spec.stdin === 'none',
-      stdio: [spec.stdin === 'none' ? 'ignore' : 'inherit', 'pipe', 'pipe'],
-    });
-    if (child.pid === undefined)
-      return await new Promise((resolve) => child.once('error', (error) => resolve({ code: codeOf(error) })));
-    // At once, in the same turn: what comes between start and ledger is only a runner that is killed right here.
-    wasSpawned(child.pid);
-    // A failing `kill` emits `error` later; without a listener it would end the runner.
-    child.on('error', () => undefined);
-    const exit = new Promise<Awaited<Started['exit']>>((resolve) =>
-      child.once('exit', (exitCode, signal) => resolve({ exitCode, signal })),
-    );
-    return { child, pid: child.pid, exit };
-  } catch (error) {
-    return { code: codeOf(error) };
+/** How a command is made to end, once it is asked for; that may be before its group is known. */
+class Ending {
+  readonly #graceMs: number;
+  #group: Group | undefined;
+  #under: Promise<void> | undefined;
+  /** Why, `null` when it was not asked for. */
+  why: Failure | null = null;
+
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs;
   }
-}
 
-/** Waits until leader, group and output have ended; why they were made to, `null` when they ended by themselves. */
-async function untilGone(
-  { child, exit }: Started,
-  group: Group,
-  { cancel, graceMs = GRACE_MS }: Supervision,
-  pipe: OutputPipe,
-): Promise<Failure | null> {
-  let why: Failure | null = null;
-  let ending: Promise<void> | undefined;
-  const end = (failure: Failure): void => {
-    why ??= failure;
-    ending ??= endFor(group, failure, graceMs);
+  readonly begin = (why: Failure): void => {
+    this.why ??= why;
+    if (this.#group) this.#under ??= endFor(this.#group, this.why, this.#graceMs);
   };
-  const reading = pipe.read(child, end);
-  const withdraw = cancel.onCancel(end);
-  await exit;
-  // Not before: from here on a cancel finds a command that is over, and changes nothing about how it ended.
-  const cause = why as Failure | null;
-  await (ending ?? endSurvivors(group, graceMs));
-  withdraw();
-  await pipe.finish(reading);
-  return cause ?? pipe.overflow;
+
+  of(group: Group): void {
+    this.#group = group;
+    if (this.why) this.begin(this.why);
+  }
+
+  /** Waits until nothing is left of the group whose leader has ended. */
+  over(): Promise<void> {
+    return this.#under ?? (this.#group ? endSurvivors(this.#group, this.#graceMs) : Promise.resolve());
+  }
 }
 
 /** The terminal sends Ctrl-C to a command that shares it as well; only an INT meant for the runner alone leaves it running. */

@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 export interface LineFile {
   /** Appends one line; returns after fsync when `durable`, otherwise once the kernel has it (which outlives this process). */
   appendLine(line: string, durable: boolean): void;
+  /** Appends one line by the end of the turn, or with the next; an error is thrown by the next. */
+  appendSoon(line: string): void;
   close(): void;
 }
 
@@ -37,13 +39,38 @@ export function openLineFile(path: string, durable = true): LineFile {
   const fd = fs.openSync(path, 'a+', 0o600);
   dropCutShort(fd);
   if (isNew && durable) syncFolder(dirname(path));
+  let soon = '';
+  let failed: unknown;
+  const whole = (line: string): string => {
+    if (line.includes('\n')) throw new TypeError('a line holds no line break');
+    return `${line}\n`;
+  };
+  const write = (text: string): void => {
+    soon = '';
+    if (failed !== undefined) throw failed as Error;
+    if (text !== '') writeAll(fd, Buffer.from(text, 'utf8'));
+  };
+  const writeSoon = (): void => {
+    try {
+      write(soon);
+    } catch (error) {
+      failed = error;
+    }
+  };
   return {
     appendLine(line, durable) {
-      if (line.includes('\n')) throw new TypeError('a line holds no line break');
-      writeAll(fd, Buffer.from(`${line}\n`, 'utf8'));
+      write(soon + whole(line));
       if (durable) fs.fsyncSync(fd);
     },
-    close: () => fs.closeSync(fd),
+    appendSoon(line) {
+      if (failed !== undefined) throw failed as Error;
+      if (soon === '') setImmediate(writeSoon);
+      soon += whole(line);
+    },
+    close() {
+      writeSoon();
+      fs.closeSync(fd);
+    },
   };
 }
 

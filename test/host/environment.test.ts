@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { inBase, strictEnvironment } from '../../lib/host/environment.ts';
+import { baseEnvironment, inBase, strictEnvironment } from '../../lib/host/environment.ts';
 import { s } from '../../lib/model/schema.ts';
 import { nodeEval, rig, run } from './rig.ts';
 
@@ -73,7 +73,7 @@ test('the base list, and nothing else', () => {
 test('declared names come from the lookup and win over the base, the step itself wins over both', () => {
   const outer = { PATH: '/bin', CI: '1', SECRET: 'x', TZ: undefined };
   const lookup = (name: string): string | undefined => ({ A: 'a', B: 'b', CI: 'looked up', SECRET: 'y' })[name];
-  expect(strictEnvironment(['A', 'B', 'CI', 'NOWHERE'], { B: 'step' }, lookup, outer)).toEqual({
+  expect(strictEnvironment(['A', 'B', 'CI', 'NOWHERE'], { B: 'step' }, lookup, baseEnvironment(outer))).toEqual({
     PATH: '/bin',
     CI: 'looked up',
     A: 'a',

@@ -3,10 +3,13 @@ import { openLedger } from '../../lib/host/ledger.ts';
 import { createMask } from '../../lib/host/mask.ts';
 import { startProcess } from '../../lib/host/process.ts';
 import { enterScope } from '../../lib/host/scope.ts';
+import { Helper } from '../../lib/host/starter.ts';
 import { takeLock } from '../../lib/host/lock.ts';
 
 /** A runner that is killed: at once after a spawn, before the ledger has the pid (`gap`), or when told. */
-const [dir = '', how] = process.argv.slice(2);
+const [dir = '', how, by] = process.argv.slice(2);
+const starter = by === 'helper' ? new Helper() : undefined;
+await starter?.begin();
 const ledger = openLedger(dir, 'r1');
 const script =
   'trap "" TERM HUP; sh -c "trap \'\' TERM; echo \\$\\$ > inner; while :; do sleep 0.1; done" & echo $$ > pid; while :; do sleep 0.1; done';
@@ -26,6 +29,7 @@ startProcess(
     mask: createMask([]),
     output: () => undefined,
     graceMs: 60_000,
+    ...(starter && { starter }),
     ledger: how === 'gap' ? { ...ledger, spawned: () => process.kill(process.pid, 'SIGKILL') } : ledger,
   },
 );

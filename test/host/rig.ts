@@ -9,6 +9,7 @@ import { s } from '../../lib/model/schema.ts';
 import type { Step, StepKind } from '../../lib/model/step.ts';
 import { CancelSource } from '../../lib/engine/cancel.ts';
 import { listProcesses } from '../../lib/host/identity.ts';
+import type { Starter } from '../../lib/host/starter.ts';
 import { createHostPerformer, type HostPerformer } from '../../lib/host/performer.ts';
 
 /** A project in a temporary folder, with a performer of its own. */
@@ -30,6 +31,8 @@ export interface RigOptions {
   readonly graceMs?: number;
   readonly opaque?: Record<string, OpaqueBody>;
   readonly undoing?: boolean;
+  /** Instead of the one for all rigs; `undefined`: the runner starts its commands itself. */
+  readonly starter?: Starter | undefined;
 }
 
 export function tempDir(): string {
@@ -37,6 +40,19 @@ export function tempDir(): string {
   onTestFinished(() => fs.rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
+
+let starter: Starter | undefined;
+
+/** From now on every command of a rig is started by this one. */
+export function startAllBy(helper: Pick<Starter, 'start'>): void {
+  starter = lasting(helper);
+}
+
+/** Not closed by the end of one rig. */
+const lasting = (helper: Pick<Starter, 'start'>): Starter => ({
+  start: (...args) => helper.start(...args),
+  close: () => undefined,
+});
 
 export function rig(options: RigOptions = {}): Rig {
   const dir = tempDir();
@@ -49,6 +65,7 @@ export function rig(options: RigOptions = {}): Rig {
     lookupEnv: (name) => options.env?.[name],
     opaque: new Map(Object.entries(options.opaque ?? {})),
     graceMs: options.graceMs ?? 500,
+    starter: 'starter' in options ? options.starter && lasting(options.starter) : starter,
   });
   onTestFinished(() => host.close());
   const cancel = new CancelSource();
