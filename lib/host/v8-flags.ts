@@ -24,7 +24,7 @@ export const keepHeapSmall = (): void => change('--semi-space-growth-factor=1', 
  * For a while nothing is compiled by the optimizing compiler: with two processors its thread slowed a thousand short
  * commands by a quarter. What runs for longer gains by it, and has it then.
  */
-export const optimizeLater = (): void => change('--no-opt', '--opt', 2_000);
+export const optimizeLater = (): void => change('--no-opt', '--opt', 10_000);
 
 /** As it was: V8 keeps compiled code only for processes with the very same flags. */
 export function restoreV8Flags(): void {

@@ -111,12 +111,19 @@ def listen(command, waits):
         poll.unregister(end) if waits else poll.register(end, select.EPOLLIN)
 
 
+def leave(end, command):
+    # To close it is not enough: a command that has just become another program may still hold it.
+    if not command.waits:
+        poll.unregister(end)
+    del streams[end]
+    os.close(end)
+
+
 def drop(number):
     command = commands.pop(number, None)
     if command:
         for end in command.streams:
-            del streams[end]
-            os.close(end)
+            leave(end, command)
 
 
 def read(end):
@@ -128,8 +135,7 @@ def read(end):
         listen(command, True)
         send(letter, command.number, 0, piece)
         return
-    del streams[end]
-    os.close(end)
+    leave(end, command)
     command.streams.discard(end)
     if not command.streams:
         del commands[command.number]
