@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeviceTarget } from '../lib/model/device.ts';
+import { build } from 'esbuild';
 import { ensureDaemon } from '../scripts/testbed/daemon.ts';
 import { Board } from '../scripts/testbed/board.ts';
 import { targetOf } from '../test/board/target.ts';
-import { startSshd } from '../test/device/sshd.ts';
 import { shapedLink } from './link.ts';
 import type { BenchTree } from './trees.ts';
 import type { UploadTook } from './upload-run.ts';
@@ -46,13 +46,6 @@ export const scp: Peer = (way, { from }, into) => [
   ...['scp', '-q', '-r', ...way.ssh.slice(1).map((word) => (word === '-p' ? '-P' : word))],
   ...[`${from}/tree`, `${at(way)}:${into}/`],
 ];
-
-/** This machine itself, behind a real sshd: services would be the owner's. */
-export async function thisMachine(): Promise<Machine> {
-  const sshd = await startSshd({ config: ['Subsystem sftp internal-sftp'] });
-  const keys = Object.values(sshd.hostKeys);
-  return machine(sshd.device, keys, () => sshd.stop());
-}
 
 /** The stand-in board, as boards are: releases are root's, and systemd runs services as others. */
 export async function standInBoard(): Promise<Machine> {
@@ -112,11 +105,24 @@ export function others(machine: Machine, way: Way, peer: Peer, tree: BenchTree, 
   });
 }
 
+const ROOT = join(import.meta.dirname, '..');
+/** Where the agent's folder lies as it does from a module of ours: two levels up. */
+const BUNDLE = join(ROOT, '.slipway/bench/upload-run.mjs');
+
+/** One bundled file, as the launcher runs what people have: a loader of TypeScript in the process would be measured, too. */
+const bundle = (): Promise<unknown> =>
+  (bundled ??= build({
+    ...{ entryPoints: [join(import.meta.dirname, 'upload-run.ts')], outfile: BUNDLE, logLevel: 'error' },
+    ...{ bundle: true, platform: 'node', format: 'esm', packages: 'external' },
+  }));
+let bundled: Promise<unknown> | undefined;
+
 /** How long this takes, from before the connection to after its end. */
-export function own(machine: Machine, way: Way, tree: BenchTree, before?: BenchTree): Promise<UploadTook> {
+export async function own(machine: Machine, way: Way, tree: BenchTree, before?: BenchTree): Promise<UploadTook> {
+  await bundle();
   const upload = async (device: DeviceTarget, { from, release }: BenchTree): Promise<UploadTook> => {
-    const node = [process.execPath, '--import', 'tsx', join(import.meta.dirname, 'upload-run.ts')];
-    return JSON.parse((await run([...node, JSON.stringify({ device, from, release })])).stdout) as UploadTook;
+    const ran = await run([process.execPath, BUNDLE, JSON.stringify({ device, from, release })]);
+    return JSON.parse(ran.stdout) as UploadTook;
   };
   return within(machine, async (root) => {
     if (before) await upload({ ...machine.near.device, root }, before).then(() => settled(machine));

@@ -93,6 +93,10 @@ function keepCode(file, code) {
 /** @type {(bytes: Buffer) => Buffer} */
 const digestOf = (bytes) => process.getBuiltinModule('node:crypto').hash('sha256', bytes, 'buffer');
 
+/** What a bundle calls in place of an `import()` of its own. */
+/** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.import')] = (/** @type {string} */ href) =>
+  import(href);
+
 const othersModules = () =>
   OTHER_MODULES.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')) ||
   process.env['TSX_TSCONFIG_PATH'] !== undefined;

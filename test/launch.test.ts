@@ -199,6 +199,32 @@ describe('what V8 compiled', () => {
     expect(existsSync(code())).toBe(false);
   });
 
+  test('loads packages late, of either kind, as often as it runs', async () => {
+    for (const [name, type, text] of [
+      ['late-esm', 'module', 'export const word = "esm";'],
+      ['late-cjs', 'commonjs', 'module.exports = { word: "cjs" };'],
+    ] as const) {
+      mkdirSync(join(project.path, 'parts/node_modules', name), { recursive: true });
+      project.write(`parts/node_modules/${name}/package.json`, JSON.stringify({ name, type, main: 'main.js' }));
+      project.write(`parts/node_modules/${name}/main.js`, text);
+    }
+    project.write(
+      'parts/word.ts',
+      `${word('one')}export const late = async () => [(await import('late-esm')).word, (await import('late-cjs')).default.word];`,
+    );
+    project.write(
+      'tasks.ts',
+      TASKS.replace('where, word', 'late, where, word').replace(
+        'await main',
+        'const heard = await late();\nprocess.stdout.write(`${heard}\\n`);\nawait main',
+      ),
+    );
+    await kept();
+    const { said, rest, status } = await project.launch(['say']);
+    expect([said, status]).toEqual(['bundle one', 0]);
+    expect(rest).toContain('esm,cjs');
+  });
+
   test('is made anew where it is damaged, cut short, or of a Node with other options', async () => {
     await kept();
     const whole = readFileSync(code());

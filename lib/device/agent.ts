@@ -30,7 +30,7 @@ export function loadAgent(folder: URL): AgentSource {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
   const source = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
   // Loaded here: it takes longer than all else of a start that never sees a device.
-  const agent = process.getBuiltinModule('node:zlib').deflateSync(source);
+  const agent = process.getBuiltinModule('node:zlib').deflateSync(source, { level: 4 });
   const script = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
   const scripts = { bootstrap: script('bootstrap.py'), unit: script('unit.sh'), sudo: script('sudo.py') };
   return { ...scripts, agent, sha256: createHash('sha256').update(agent).digest('hex') };

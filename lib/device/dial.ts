@@ -7,6 +7,7 @@ import type { Connection } from './connection.ts';
 import type { Limits } from './limits.ts';
 import { openSession, type Session } from './session.ts';
 import { resolveEndpoint } from './ssh-config.ts';
+import { ssh2 } from './ssh2-module.ts';
 import { sudoFor } from './sudo.ts';
 import type { Environment } from './target.ts';
 import { connect } from './transport.ts';
@@ -46,7 +47,7 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   const client = clientOf(environment);
   // What takes this processor's time is begun while others are waited for.
   const resolving = resolveEndpoint(target, environment);
-  if (target.transport === 'ssh2') void import('ssh2');
+  if (target.transport === 'ssh2') ssh2();
   const resolved = await resolving;
   if (!resolved.ok) return resolved;
   const connecting = connect(resolved.endpoint, environment, limits, abandon);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { AnyAuthMethod } from 'ssh2';
 import type { Failure } from '../model/failure.ts';
 import type { Endpoint } from './ssh-config.ts';
+import { ssh2 } from './ssh2-module.ts';
 
 /** The ways to log in, in order, or why there cannot be any. */
 export type Logins =
@@ -17,7 +18,7 @@ export async function logins(endpoint: Endpoint): Promise<Logins> {
   const username = endpoint.user;
   const agent: AnyAuthMethod[] =
     endpoint.agentSocket === null ? [] : [{ type: 'agent', username, agent: endpoint.agentSocket }];
-  const { utils } = (await import('ssh2')).default;
+  const { utils } = ssh2();
   const reads = (bytes: Buffer): boolean => {
     const key = utils.parseKey(bytes);
     return !(key instanceof Error) && (Array.isArray(key) ? ((key as (typeof key)[])[0] ?? key) : key).isPrivateKey();

@@ -6,6 +6,7 @@ import { logins } from './keys.ts';
 import { fingerprint, hostKeyAlgorithms, judge, knownHost, type HostKeyState, type KnownHost } from './known-hosts.ts';
 import { KEEPALIVES, type Limits } from './limits.ts';
 import { addressOf, type Endpoint } from './ssh-config.ts';
+import { ssh2 } from './ssh2-module.ts';
 import type { Environment } from './target.ts';
 
 /** What ssh2 adds to its errors: where one arose. It is judged by that and by its code, never by its text. */
@@ -21,10 +22,12 @@ export async function connectWithSsh2(
   limits: Limits,
   abandon: AbortSignal,
 ): Promise<Connected> {
+  // Meanwhile the device starts its side of the conversation, which waits there until the keys are known.
+  const line = openLine(endpoint);
   const [known, login] = await Promise.all([knownHost(endpoint, environment), logins(endpoint)]);
-  if (!known.ok) return known;
-  if (!login.ok) return login;
-  return dial(endpoint, known.known, login.methods, limits, abandon);
+  if (known.ok && login.ok) return dial(endpoint, known.known, login.methods, limits, abandon, line);
+  line.socket.destroy();
+  return known.ok ? (login as Extract<typeof login, { ok: false }>) : known;
 }
 
 /** How far a connection without any login comes: always a failure, `authentication` when nothing but the login is missing. */
@@ -40,18 +43,33 @@ export async function probe(
   throw new Error('logged in without any way to');
 }
 
+/** A TCP connection, and what went wrong with it before anybody listened. */
+interface Line {
+  readonly socket: Socket;
+  readonly error: () => SshError | null;
+}
+
+function openLine({ host, port }: Endpoint): Line {
+  // Without noDelay every further request waits about 40 ms (Nagle against delayed acknowledgements).
+  const socket = gathering(connectSocket({ host, port, noDelay: true }));
+  let early: SshError | null = null;
+  socket.on('error', (error) => (early ??= Object.assign(error, { level: 'client-socket' })));
+  return { socket, error: () => early };
+}
+
 async function dial(
   endpoint: Endpoint,
   known: KnownHost,
   methods: AnyAuthMethod[],
   limits: Limits,
   abandon: AbortSignal,
+  { socket, error }: Line = openLine(endpoint),
 ): Promise<Connected> {
-  const { Client } = (await import('ssh2')).default;
+  // ssh2 would take another socket than one that has ended.
+  if (socket.destroyed) return { ok: false, failure: failureOf(endpoint, error(), null, 'nothing') };
+  const { Client } = ssh2();
   const client = new Client();
   let hostKey: { readonly state: HostKeyState; readonly fingerprint: string } | null = null;
-  // Without noDelay every further request waits about 40 ms (Nagle against delayed acknowledgements).
-  const socket = gathering(connectSocket({ host: endpoint.host, port: endpoint.port, noDelay: true }));
   const outcome = new Promise<Failure | null>((resolve) => {
     let past: 'nothing' | 'handshake' = 'nothing';
     const fail = (error: SshError | null): void => resolve(failureOf(endpoint, error, hostKey, past));

@@ -1,5 +1,5 @@
 /** Makes the bundle that `launch.cjs` runs: `node build.mjs TASKS FOLDER KEY`. Nobody waits for it, and nobody hears of it. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { isBuiltin } from 'node:module';
 import os from 'node:os';
@@ -34,6 +34,9 @@ class Builder {
   #absent = new Set();
   /** @type {Map<string, string>} */
   #links = new Map();
+  /** What is loaded late and from outside: what stands for it while esbuild works, and what then takes its place. */
+  /** @type {Map<string, string>} */
+  #late = new Map();
   /** @type {string} */
   #tasks;
   /** @type {ReturnType<typeof readTsconfigs>} */
@@ -95,7 +98,29 @@ class Builder {
     this.#refuseChanged();
     const [map, code] = result.outputFiles;
     if (!map || !code) throw new Error('esbuild made no bundle');
-    return asScript(code.text, absolute(map.text));
+    return asScript(this.#withLate(code.text), absolute(map.text));
+  }
+
+  /**
+   * V8's kept code does not tell Node whose `import()` it is, and Node refuses it: the launcher's own does it instead.
+   * @param {string} href
+   */
+  #lateImport(href) {
+    const becomes = `globalThis[Symbol.for("slipway.import")](${JSON.stringify(href)})`;
+    const name = `late-${randomBytes(8).toString('hex')}`;
+    // As long as what takes its place: the source map stays true.
+    const path = name.padEnd(becomes.length - 'import("")'.length, '-');
+    this.#late.set(`import("${path}")`, becomes);
+    return { path, external: true };
+  }
+
+  /** @param {string} code */
+  #withLate(code) {
+    let text = code;
+    for (const [stands, becomes] of this.#late) text = text.replaceAll(stands, () => becomes);
+    if ([...this.#late.keys()].some((stands) => text.includes(stands.slice('import("'.length, -2).replace(/-*$/, ''))))
+      throw new Refused('a package is imported with more than its name');
+    return text;
   }
 
   /** @param {esbuild.PluginBuild} build */
@@ -135,7 +160,8 @@ class Builder {
     if (found.needs.includes('slipway')) throw new Refused(`${name} would load another slipway`);
     const file = await ask();
     if (!['.js', '.mjs', '.cjs', '.json'].includes(extname(file))) throw new Refused(`${name} is not compiled`);
-    return { path: pathToFileURL(file).href, external: true };
+    const { href } = pathToFileURL(file);
+    return kind === 'dynamic-import' ? this.#lateImport(href) : { path: href, external: true };
   }
 
   /**
