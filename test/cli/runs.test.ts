@@ -1,8 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { beginRun, leavesTraces, leftovers, openJournal, readRun, readRuns } from '../../lib/cli/runs.ts';
+import {
+  beginRun,
+  forgetOldRuns,
+  leavesTraces,
+  leftovers,
+  listRuns,
+  openJournal,
+  readRun,
+  readRuns,
+} from '../../lib/cli/runs.ts';
 import { makePlan } from '../../lib/engine/graph.ts';
 import { sha256 } from '../../lib/host/hash.ts';
 import type { Plan } from '../../lib/model/plan.ts';
@@ -59,4 +68,28 @@ test('a run is over when its last whole line says so, and left what its lines sa
   journal.close();
   writeFileSync(join(folder, 'runs', run, 'journal.jsonl'), '{"type":"run-fini', { flag: 'a' });
   expect(readRun(folder, run)?.isOver).toBe(false);
+});
+
+test('of finished runs fifty stay, and those beyond go ten at a time; one that is not over stays', () => {
+  const own = mkdtempSync(join(tmpdir(), 'slipway-runs-'));
+  const plan = planOf((p) => void p.run(['true'], { effect: 'reads' }));
+  let count = 0;
+  const add = (over: boolean): string => {
+    const run = `20260101-${String(100_000 + count++)}-aaaa`;
+    beginRun(own, run, plan, ABOUT);
+    const journal = openJournal(own, run, false);
+    if (over) journal.write({ type: 'run-finished', run, status: 0, durationMs: 1, outcome: 'done' });
+    journal.close();
+    return run;
+  };
+  const kept = (): readonly string[] => readdirSync(join(own, 'runs'));
+  const open = add(false);
+  for (let more = 1; more < 59; more++) add(true);
+  forgetOldRuns(own, listRuns(own));
+  expect(kept()).toHaveLength(59);
+  const last = add(true);
+  forgetOldRuns(own, listRuns(own));
+  expect(kept()).toHaveLength(51);
+  expect(kept()).toEqual(expect.arrayContaining([open, last]));
+  rmSync(own, { recursive: true });
 });

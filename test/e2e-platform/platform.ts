@@ -60,13 +60,13 @@ export class Platform {
     return () => this.write(name, before);
   }
 
-  /** Runs `node --import tsx tasks.ts …` to its end. */
+  /** Runs it as npm and make do, to its end. */
   run(...args: readonly string[]): Promise<Ended> {
     return runToEnd(this.command(...args), { cwd: this.dir, env: environment(this.dir) });
   }
 
   command(...args: readonly string[]): readonly string[] {
-    return [process.execPath, '--import', TSX, 'tasks.ts', ...args];
+    return [process.execPath, this.path('scripts/launch.cjs'), 'tasks.ts', ...args];
   }
 
   /** The same with a module loaded before `tasks.ts`, and what that reads from the environment. */

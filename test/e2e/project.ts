@@ -40,15 +40,19 @@ export interface ProjectOptions {
   readonly patience?: Partial<Patience>;
   /** Instead of the example's own. */
   readonly tasks?: string;
+  /** Run as npm and make run it, from a bundle once there is one: for many commands of which nothing is preloaded. */
+  readonly launched?: boolean;
 }
 
 /** A checkout of `examples/hello` of a test's own, run by real processes. */
 export class Project {
   readonly dir = realpathSync(mkdtempSync(join(tmpdir(), 'slipway-e2e-')));
   readonly root: string;
+  readonly #launched: boolean;
   readonly #running = new Set<Running>();
 
-  constructor({ root, patience = QUICK, tasks }: ProjectOptions = {}) {
+  constructor({ root, patience = QUICK, tasks, launched = false }: ProjectOptions = {}) {
+    this.#launched = launched;
     this.root = root ?? join(this.dir, '.slipway/rehearsal/rehearsal');
     const example = (name: string): string => readFileSync(join(CHECKOUT, 'examples/hello', name), 'utf8');
     this.write('server.py', example('server.py'));
@@ -106,8 +110,10 @@ export class Project {
     return [process.execPath, '--import', TSX, 'tasks.ts', ...args].map((word) => `'${word}'`).join(' ');
   }
 
-  /** Starts `node --import tsx tasks.ts …`. */
+  /** Starts `node --import tsx tasks.ts …`, or launches it. */
   start(args: readonly string[], options: CommandOptions = {}): Running {
+    if (this.#launched && !options.preload)
+      return this.spawn([process.execPath, join(CHECKOUT, 'scripts/launch.cjs'), 'tasks.ts', ...args], options);
     const preload = (options.preload ?? []).flatMap((url) => ['--import', url]);
     return this.spawn([process.execPath, '--import', TSX, ...preload, 'tasks.ts', ...args], options);
   }

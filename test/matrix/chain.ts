@@ -37,7 +37,8 @@ export class Chain {
     const patience = { healthyTimes: 1, healthyTimeoutMs: 20_000, leaseMs: PATIENT_MS };
     this.#options = options;
     this.#root = options.board.rootOf(options.account);
-    [this.#one, this.#other] = [new Project({ patience }), new Project({ patience })];
+    const launched = true;
+    [this.#one, this.#other] = [new Project({ patience, launched }), new Project({ patience, launched })];
     const settings = { ...options.board.environment('board', options.account), BOARD_SUPERVISOR: options.supervisor };
     for (const project of [this.#one, this.#other])
       project.write(
