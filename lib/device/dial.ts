@@ -4,9 +4,10 @@ import type { Cancel } from '../model/ports.ts';
 import { agentSource, type AgentSource } from './agent.ts';
 import { clientOf } from './client.ts';
 import type { Connection } from './connection.ts';
+import { knownHost, type Asked } from './known-hosts.ts';
 import type { Limits } from './limits.ts';
 import { openSession, type Session } from './session.ts';
-import { resolveEndpoint } from './ssh-config.ts';
+import { hostNameOf, resolveEndpoint } from './ssh-config.ts';
 import { ssh2 } from './ssh2-module.ts';
 import { sudoFor } from './sudo.ts';
 import type { Environment } from './target.ts';
@@ -47,10 +48,13 @@ async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked>
   const client = clientOf(environment);
   // What takes this processor's time is begun while others are waited for.
   const resolving = resolveEndpoint(target, environment);
+  // Most often ssh_config changes nothing about it; otherwise it is asked again.
+  const asked: Asked = new Map();
+  void knownHost(hostNameOf(target, environment), environment, asked);
   if (target.transport === 'ssh2') ssh2();
   const resolved = await resolving;
   if (!resolved.ok) return resolved;
-  const connecting = connect(resolved.endpoint, environment, limits, abandon);
+  const connecting = connect(resolved.endpoint, environment, limits, abandon, asked);
   const source = options.source ?? agentSource();
   const connected = await connecting;
   if (!connected.ok) return connected;

@@ -28,24 +28,44 @@ type Known = { readonly ok: true; readonly known: KnownHost } | { readonly ok: f
 type Found =
   { readonly ok: true; readonly keys: readonly KnownKey[] } | { readonly ok: false; readonly failure: Failure };
 
+/** What names a host in known_hosts files, and those files. */
+export type HostName = Pick<Endpoint, 'host' | 'port' | 'hostKeyAlias' | 'knownHosts'>;
+/** What was asked for one connection: each question is asked once. */
+export type Asked = Map<string, Promise<Found>>;
+
 /**
  * Looks a host up in every known_hosts file with `ssh-keygen -F`, which alone knows hashed names and patterns.
  * Whatever goes wrong is a failure: no answer is never "trusted".
  */
-export async function knownHost(endpoint: Endpoint, environment: Environment): Promise<Known> {
+export async function knownHost(
+  endpoint: HostName,
+  environment: Environment,
+  asked: Asked = new Map(),
+): Promise<Known> {
   const host = endpoint.host.toLowerCase();
   const exactName = endpoint.hostKeyAlias ?? (endpoint.port === 22 ? host : `[${host}]:${String(endpoint.port)}`);
   const files = endpoint.knownHosts.filter((file) => existsSync(file));
   const [exact, bare] = await Promise.all([
-    lookUpAll(exactName, files, environment),
-    lookUpAll(host, exactName === host || endpoint.hostKeyAlias !== null ? [] : files, environment),
+    lookUpAll(exactName, files, environment, asked),
+    lookUpAll(host, exactName === host || endpoint.hostKeyAlias !== null ? [] : files, environment, asked),
   ]);
   if (!exact.ok) return exact;
   return bare.ok ? { ok: true, known: { name: exactName, exact: exact.keys, bare: bare.keys } } : bare;
 }
 
-async function lookUpAll(name: string, files: readonly string[], environment: Environment): Promise<Found> {
-  const found = await Promise.all(files.map((file) => lookUp(name, file, environment)));
+async function lookUpAll(
+  name: string,
+  files: readonly string[],
+  environment: Environment,
+  asked: Asked,
+): Promise<Found> {
+  const once = (file: string): Promise<Found> => {
+    const question = JSON.stringify([name, file]);
+    const answer = asked.get(question) ?? lookUp(name, file, environment);
+    asked.set(question, answer);
+    return answer;
+  };
+  const found = await Promise.all(files.map(once));
   const failed = found.find((one) => !one.ok);
   return failed ?? { ok: true, keys: found.flatMap((one) => (one.ok ? one.keys : [])) };
 }

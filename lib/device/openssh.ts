@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Failure } from '../model/failure.ts';
 import { lostBeforeStart, type ByteChannel, type Connected, type Opened } from './connection.ts';
 import { keyProblem } from './keys.ts';
-import { hasAuthority, knownHost, knownHostsText, type KnownHost } from './known-hosts.ts';
+import { hasAuthority, knownHost, knownHostsText, type Asked, type KnownHost } from './known-hosts.ts';
 import type { Limits } from './limits.ts';
 import { runCommand } from './command.ts';
 import { sshArguments, type SshPaths } from './openssh-arguments.ts';
@@ -37,8 +37,9 @@ export async function connectWithOpenSsh(
   environment: Environment,
   limits: Limits,
   abandon: AbortSignal,
+  asked?: Asked,
 ): Promise<Connected> {
-  const [known, problem] = await Promise.all([knownHost(endpoint, environment), keyProblem(endpoint)]);
+  const [known, problem] = await Promise.all([knownHost(endpoint, environment, asked), keyProblem(endpoint)]);
   if (!known.ok) return known;
   if (problem !== null) return { ok: false, failure: problem };
   const folder = mkdtempSync(join(folderFor(tmpdir()), 'slipway-'));

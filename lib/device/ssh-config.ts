@@ -3,6 +3,7 @@ import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Failure } from '../model/failure.ts';
 import { runCommand } from './command.ts';
+import type { HostName } from './known-hosts.ts';
 import type { Environment } from './target.ts';
 
 /** Where and how to connect, every choice made. */
@@ -64,6 +65,14 @@ export async function resolveEndpoint(target: DeviceTarget, environment: Environ
   };
   return { ok: true, endpoint };
 }
+
+/** How a host is known if ssh_config says nothing about it. */
+export const hostNameOf = (target: DeviceTarget, environment: Environment): HostName => ({
+  host: target.host,
+  port: target.port ?? 22,
+  hostKeyAlias: null,
+  knownHosts: target.knownHosts !== null ? [target.knownHosts] : knownHostsFiles(new Map(), environment),
+});
 
 const DEFAULT_IDENTITIES = ['~/.ssh/id_ed25519', '~/.ssh/id_ecdsa', '~/.ssh/id_rsa'];
 

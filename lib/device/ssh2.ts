@@ -3,7 +3,15 @@ import type { AnyAuthMethod, Client, ClientChannel } from 'ssh2';
 import type { Failure } from '../model/failure.ts';
 import { lostBeforeStart, type ByteChannel, type Connected, type Opened } from './connection.ts';
 import { logins } from './keys.ts';
-import { fingerprint, hostKeyAlgorithms, judge, knownHost, type HostKeyState, type KnownHost } from './known-hosts.ts';
+import {
+  fingerprint,
+  hostKeyAlgorithms,
+  judge,
+  knownHost,
+  type Asked,
+  type HostKeyState,
+  type KnownHost,
+} from './known-hosts.ts';
 import { KEEPALIVES, type Limits } from './limits.ts';
 import { addressOf, type Endpoint } from './ssh-config.ts';
 import { ssh2 } from './ssh2-module.ts';
@@ -21,10 +29,11 @@ export async function connectWithSsh2(
   environment: Environment,
   limits: Limits,
   abandon: AbortSignal,
+  asked: Asked,
 ): Promise<Connected> {
   // Meanwhile the device starts its side of the conversation, which waits there until the keys are known.
   const line = openLine(endpoint);
-  const [known, login] = await Promise.all([knownHost(endpoint, environment), logins(endpoint)]);
+  const [known, login] = await Promise.all([knownHost(endpoint, environment, asked), logins(endpoint)]);
   if (known.ok && login.ok) return dial(endpoint, known.known, login.methods, limits, abandon, line);
   line.socket.destroy();
   return known.ok ? (login as Extract<typeof login, { ok: false }>) : known;

@@ -1,4 +1,5 @@
 import type { Connected } from './connection.ts';
+import type { Asked } from './known-hosts.ts';
 import type { Limits } from './limits.ts';
 import { connectWithOpenSsh } from './openssh.ts';
 import { connectWithSsh2 } from './ssh2.ts';
@@ -11,7 +12,8 @@ export function connect(
   environment: Environment,
   limits: Limits,
   abandon: AbortSignal,
+  asked: Asked,
 ): Promise<Connected> {
   const by = endpoint.given.transport === 'ssh' ? connectWithOpenSsh : connectWithSsh2;
-  return by(endpoint, environment, limits, abandon);
+  return by(endpoint, environment, limits, abandon, asked);
 }

@@ -6,7 +6,7 @@ import { endGroup, endSurvivors, GRACE_MS, signalFor, type Group } from './group
 import { groupsWith, type Ledger } from './ledger.ts';
 import type { Mask } from './mask.ts';
 import { OutputPipe } from './output.ts';
-import { LOST, type Starter } from './starter.ts';
+import type { Lost, Starter } from './starter.ts';
 
 /** A command, ready to run. */
 export interface ProcessSpec extends Start {
@@ -76,8 +76,12 @@ async function supervise(spec: ProcessSpec, supervision: Supervision, pipe: Outp
   const { spawn: number, marker } = ledger.spawning(command, own);
   const ending = new Ending(graceMs);
   const take: Take = (stream, piece) => pipe.take(stream, piece, ending.begin);
-  const child = await started({ ...spec, env: { ...spec.env, ...marker } }, spec.stdin, supervision.starter, take);
-  if (child === LOST) {
+  const child = await started({ ...spec, env: { ...spec.env, ...marker } }, spec.stdin, supervision, take);
+  if ('reason' in child) {
+    ledger.ended(number);
+    return fail(child);
+  }
+  if ('lost' in child) {
     await Promise.all(groupsWith(marker, command).map(({ group }) => endGroup(group, 'SIGTERM', graceMs)));
     ledger.ended(number);
     return fail(UNKNOWN_END);
@@ -115,11 +119,11 @@ const UNKNOWN_END: Failure = {
 async function started(
   start: Start,
   stdin: ProcessSpec['stdin'],
-  starter: Starter | undefined,
+  { starter, cancel }: Supervision,
   take: Take,
-): Promise<Child | typeof LOST | { readonly code: string }> {
+): Promise<Child | Lost | { readonly code: string } | Failure> {
   const byHelper = stdin === 'none' ? await starter?.start(start, take) : null;
-  return byHelper ?? spawnChild(start, stdin, take);
+  return byHelper ?? cancel.cancelled ?? spawnChild(start, stdin, take);
 }
 
 /** How a command is made to end, once it is asked for; that may be before its group is known. */

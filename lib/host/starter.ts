@@ -5,12 +5,15 @@ import type { Child, Exit, Start, Take } from './child.ts';
 import { optimizeLater } from './v8-flags.ts';
 
 /** The helper is gone, and may or may not have started the command. */
-export const LOST = 'lost';
+export interface Lost {
+  readonly lost: true;
+}
+const LOST: Lost = { lost: true };
 
 /** Starts commands in place of the runner, to which each fork costs by all the memory that it holds. */
 export interface Starter {
   /** `null`: the runner has to do it, and finds out why. */
-  start(start: Start, take: Take): Promise<Child | typeof LOST | null> | null;
+  start(start: Start, take: Take): Promise<Child | Lost | null> | null;
   /** After the last command has ended. */
   close(): void;
 }
@@ -27,12 +30,12 @@ export const openStarter = (commands: number): Starter | undefined =>
 
 /** A command that was asked for, and what is heard of it. */
 class Asked implements Omit<Child, 'pid' | 'started'> {
-  readonly answer: Promise<Child | typeof LOST | null>;
+  readonly answer: Promise<Child | Lost | null>;
   readonly exit: Promise<Exit>;
   readonly read: Promise<void>;
   readonly take: Take;
   readonly #drop: () => void;
-  #answered!: (answer: Child | typeof LOST | null) => void;
+  #answered!: (answer: Child | Lost | null) => void;
   #exited!: (exit: Exit) => void;
   #wasRead!: () => void;
   #end: Exit | undefined;
@@ -61,7 +64,7 @@ class Asked implements Omit<Child, 'pid' | 'started'> {
     this.#answered({ pid, started, exit, read, isGone, isRead, giveUp });
   }
 
-  notStarted(why: typeof LOST | null): void {
+  notStarted(why: Lost | null): void {
     this.#answered(why);
   }
 
@@ -118,7 +121,7 @@ export class Helper implements Starter {
     });
   }
 
-  start({ argv, cwd, env }: Start, take: Take): Promise<Child | typeof LOST | null> | null {
+  start({ argv, cwd, env }: Start, take: Take): Promise<Child | Lost | null> | null {
     if (!this.#process) void this.begin();
     if (this.#state !== 'ready') return null;
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
@@ -184,9 +187,14 @@ export class Helper implements Starter {
     if (asked.isOver) this.#asked.delete(id);
   }
 
-  async #take({ take }: Asked, id: number, stream: 'stdout' | 'stderr', piece: Buffer): Promise<void> {
-    await take(stream, piece);
-    if (this.#state === 'ready') this.#say('A', id);
+  async #take(asked: Asked, id: number, stream: 'stdout' | 'stderr', piece: Buffer): Promise<void> {
+    try {
+      await asked.take(stream, piece);
+      if (this.#state === 'ready') this.#say('A', id);
+    } catch {
+      // What came of it counts, as of a stream that breaks.
+      asked.giveUp();
+    }
   }
 
   #gone(): void {

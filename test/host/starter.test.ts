@@ -42,6 +42,9 @@ const helpers = (): readonly number[] =>
     .split('\n')
     .map(Number);
 
+/** Signals 32 and 33 are the C library's own, which ignores them in what it starts, be that a helper's or make's. */
+const withoutLibrarys = (ignored: string): string => (BigInt(`0x${ignored}`) & ~0x180000000n).toString(16);
+
 /** What a process finds around itself, whoever started it. */
 const AROUND = [
   'grep -E "^(Sig(Blk|Ign)|ShdPnd|Umask|Seccomp|CapEff)" /proc/self/status',
@@ -54,10 +57,9 @@ test('a command finds around itself what it would find if the runner had started
   const around = async (by: Helper | undefined): Promise<unknown> => {
     const r = rig({ starter: by });
     const performed = await r.host.perform(shell(AROUND, { output: 'text' }, { yields: s.string }), r.performing);
-    // Signals 32 and 33 are the C library's own, which ignores them in what it starts.
     return JSON.stringify(performed)
       .replaceAll(r.dir, '.')
-      .replace('SigIgn:\\t0000000180000000', 'SigIgn:\\t0000000000000000');
+      .replace(/(?<=SigIgn:\\t)\w+/, withoutLibrarys);
   };
   const byRunner = await around(undefined);
   expect(byRunner).toContain('leads group and session');
