@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Failure } from '../model/failure.ts';
 import { runCommand } from './command.ts';
-import type { Endpoint } from './ssh-config.ts';
+import type { HostName } from './ssh-config.ts';
 import type { Environment } from './target.ts';
 
 /** A host key from a known_hosts file. */
@@ -28,8 +28,6 @@ type Known = { readonly ok: true; readonly known: KnownHost } | { readonly ok: f
 type Found =
   { readonly ok: true; readonly keys: readonly KnownKey[] } | { readonly ok: false; readonly failure: Failure };
 
-/** What names a host in known_hosts files, and those files. */
-export type HostName = Pick<Endpoint, 'host' | 'port' | 'hostKeyAlias' | 'knownHosts'>;
 /** What was asked for one connection: each question is asked once. */
 export type Asked = Map<string, Promise<Found>>;
 

@@ -3,7 +3,6 @@ import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Failure } from '../model/failure.ts';
 import { runCommand } from './command.ts';
-import type { HostName } from './known-hosts.ts';
 import type { Environment } from './target.ts';
 
 /** Where and how to connect, every choice made. */
@@ -65,6 +64,9 @@ export async function resolveEndpoint(target: DeviceTarget, environment: Environ
   };
   return { ok: true, endpoint };
 }
+
+/** What names a host in known_hosts files, and those files. */
+export type HostName = Pick<Endpoint, 'host' | 'port' | 'hostKeyAlias' | 'knownHosts'>;
 
 /** How a host is known if ssh_config says nothing about it. */
 export const hostNameOf = (target: DeviceTarget, environment: Environment): HostName => ({
