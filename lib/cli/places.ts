@@ -29,7 +29,7 @@ export interface PlacesOptions extends Folders {
   readonly paramSecrets: ReadonlyMap<string, string>;
   /** Names of irreversible steps that may be performed. */
   readonly consent: ReadonlySet<string>;
-  /** Of commands that the plan has here. */
+  /** How many commands the plan has here. */
   readonly commands?: number;
 }
 

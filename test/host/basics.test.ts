@@ -6,6 +6,7 @@ import { CancelSource } from '../../lib/engine/cancel.ts';
 import { boundCancel } from '../../lib/host/cancel.ts';
 import { clock } from '../../lib/host/clock.ts';
 import { sha256 } from '../../lib/host/hash.ts';
+import { wasStarted } from '../../lib/host/identity.ts';
 import { safeName } from '../../lib/host/names.ts';
 import { openLineFile, readLines, writeFileAtomic } from '../../lib/host/store.ts';
 import { rig, tempDir } from './rig.ts';
@@ -129,4 +130,38 @@ test('secrets are known by name; steps of devices have no meaning here', async (
     yields: { type: 'null' },
   } as const;
   expect(await r.host.perform(probe, r.performing)).toMatchObject({ failure: { reason: 'broken' } });
+});
+
+test('a line that is appended soon is there after the turn, before the next one, and when the file is closed', async () => {
+  const path = join(tempDir(), 'lines');
+  const file = openLineFile(path);
+  file.appendSoon('a');
+  expect(fs.readFileSync(path, 'utf8')).toBe('');
+  file.appendLine('b', false);
+  expect(fs.readFileSync(path, 'utf8')).toBe('a\nb\n');
+  file.appendSoon('c');
+  file.appendSoon('d');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(fs.readFileSync(path, 'utf8')).toBe('a\nb\nc\nd\n');
+  file.appendSoon('e');
+  expect(() => file.appendSoon('f\ng')).toThrow(TypeError);
+  file.close();
+  expect(fs.readFileSync(path, 'utf8')).toBe('a\nb\nc\nd\ne\n');
+});
+
+test('a line that cannot be written is what the next one says', async () => {
+  const file = openLineFile('/dev/full', false);
+  file.appendSoon('lost');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(() => file.appendSoon('next')).toThrow('ENOSPC');
+  expect(() => file.appendLine('next', false)).toThrow('ENOSPC');
+  file.close();
+});
+
+test.runIf(process.platform === 'linux')('a process is known by the moment of its start, or by two around it', () => {
+  const row = { pid: 1, group: 1, started: '150' };
+  const is = (started: string): boolean => wasStarted(row, started);
+  expect(['150', '150 150', '149 151', '150 151'].map(is)).toEqual([true, true, true, true]);
+  expect(['', '15', '151', '151 152', '148 149'].map(is)).toEqual([false, false, false, false, false]);
+  expect(wasStarted(null, '150')).toBe(false);
 });

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -122,6 +123,12 @@ export async function until(what: string, holds: () => boolean, deadlineMs = 10_
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
+
+/** The helpers that a process has. */
+export const helpersOf = (parent: number | undefined): readonly number[] =>
+  spawnSync('pgrep', ['-P', String(parent), '-f', 'Starts commands for a runner'], { encoding: 'utf8' })
+    .stdout.split('\n')
+    .flatMap((pid) => (pid === '' ? [] : [Number(pid)]));
 
 export const lives = (pid: number): boolean => listProcesses().some((row) => row.pid === pid);
 
