@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../device/poll.ts';
 import { Project } from '../e2e/project.ts';
@@ -59,27 +59,38 @@ describe.skipIf(boardMissing !== null)(
       expect(await answers()).toBe(first);
     });
 
-    test('a client that is back before the board has put back does not keep it from booting', async () => {
-      const started = await answers();
-      project.write('server.py', server);
-      const late = '/etc/systemd/system/slipway-hello-boot.service.d';
-      const unit = '[Service]\\nExecStartPre=/bin/sleep 5\\n';
-      await real.must(['sh', '-c', `mkdir ${late} && printf '${unit}' >${late}/late.conf && systemctl daemon-reload`]);
-      const toldAt = project.path('told');
-      const running = project.start(DEPLOY, {
-        preload: [new URL('../e2e/die-at.ts', import.meta.url).href],
-        env: {
-          ...{ DIE: 'after', DIE_LINE: '1', DIE_LIKE: 'start service web', DIE_TOLD: toldAt },
-          DIE_DO: JSON.stringify(['docker', 'kill', real.name]),
-        },
-      });
-      await until('the power is off', () => existsSync(toldAt), 60_000);
-      await real.on();
-      const ended = await running.ended;
-      expect([ended.status, ended.stdout]).toEqual([1, expect.stringContaining('put back: 7 steps\n')]);
-      expect(await answers()).toBe(started);
-      await real.must(['sh', '-c', `rm -r ${late} && systemctl daemon-reload`]);
-    });
+    // The first comes back for its lock, the second for the outcome of its switch, without a lock.
+    test.each([
+      ['start service web', 7],
+      ['call release.confirm', 8],
+    ])(
+      'a client that is back before the board has put back does not keep it from booting: %s',
+      async (last, changes) => {
+        const started = await answers();
+        project.write('server.py', `${server}# ${last}\n`);
+        const late = '/etc/systemd/system/slipway-hello-boot.service.d';
+        const unit = '[Service]\\nExecStartPre=/bin/sleep 5\\n';
+        await real.must(['sh', '-c', `mkdir ${late} && printf '${unit}' >${late}/late.conf && systemctl daemon-reload`]);
+        const toldAt = project.path('told');
+        const running = project.start(DEPLOY, {
+          preload: [new URL('../e2e/die-at.ts', import.meta.url).href],
+          env: {
+            ...{ DIE: 'after', DIE_LINE: '1', DIE_LIKE: last, DIE_TOLD: toldAt },
+            DIE_DO: JSON.stringify(['docker', 'kill', real.name]),
+          },
+        });
+        await until('the power is off', () => existsSync(toldAt), 60_000);
+        await real.on();
+        const ended = await running.ended;
+        expect([ended.status, ended.stdout]).toEqual([
+          1,
+          expect.stringContaining(`put back: ${String(changes)} steps\n`),
+        ]);
+        expect(await answers()).toBe(started);
+        await real.must(['sh', '-c', `rm -r ${late} && systemctl daemon-reload`]);
+        rmSync(toldAt);
+      },
+    );
 
     test('uninstall takes its name, leaves the data unless it is told, and nothing else', async () => {
       const refused = await project.run(['uninstall', 'board']);
