@@ -70,7 +70,11 @@ describe.skipIf(boardMissing !== null)(
         project.write('server.py', `${server}# ${last}\n`);
         const late = '/etc/systemd/system/slipway-hello-boot.service.d';
         const unit = '[Service]\\nExecStartPre=/bin/sleep 5\\n';
-        await real.must(['sh', '-c', `mkdir ${late} && printf '${unit}' >${late}/late.conf && systemctl daemon-reload`]);
+        await real.must([
+          'sh',
+          '-c',
+          `mkdir ${late} && printf '${unit}' >${late}/late.conf && systemctl daemon-reload`,
+        ]);
         const toldAt = project.path('told');
         const running = project.start(DEPLOY, {
           preload: [new URL('../e2e/die-at.ts', import.meta.url).href],
