@@ -9,14 +9,16 @@ import { Platform } from './platform.ts';
 
 const missing = spawnSync('strace', ['-V']).error === undefined ? null : 'strace (apt-get install strace)';
 
-// Under strace an installation takes minutes.
-vi.setConfig({ testTimeout: 600_000, hookTimeout: BASE_MS });
+/** Under strace an installation takes minutes, and so does the linter. */
+const TRACED_MS = 600_000;
+
+vi.setConfig({ testTimeout: TRACED_MS, hookTimeout: BASE_MS });
 
 let platform: Platform;
 const home = mkdtempSync(join(tmpdir(), 'slipway-home-'));
 
 beforeAll(async () => {
-  platform = await Platform.create();
+  platform = await Platform.create({ patience: null });
 });
 
 afterAll(async () => {
@@ -33,12 +35,16 @@ test
     'build',
     'lint:backend',
     'lint:frontend',
+    'lint:slipway',
+    'test:backend',
+    'test:frontend',
     'setup:backend',
     'setup:frontend',
   ])('%s declares all that it reads and writes', async (name) => {
   // A home inside of the checkout would be a part of it.
   const env = { ...environment(platform.dir), HOME: home };
-  const traced = await runToEnd(platform.command('trace-inputs', name, '--check'), { cwd: platform.dir, env });
+  const command = platform.command('trace-inputs', name, '--check');
+  const traced = await runToEnd(command, { cwd: platform.dir, env, timeoutMs: TRACED_MS });
   const { status, stdout, stderr } = traced;
   expect([status, stdout], stderr).toEqual([0, '']);
 });
