@@ -12,6 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { until } from './device/poll.ts';
@@ -177,6 +178,48 @@ describe('a bundle that cannot be trusted', () => {
   test('its manifest of another form', () =>
     same(() => writeFileSync(join(project.folder, 'manifest.json'), '{"key":1}')));
   test('in a folder that others may enter', () => same(() => chmodSync(project.folder, 0o755)));
+});
+
+/** Linux lets everybody mount in name spaces of their own, unless the system forbids it. */
+const mounts = spawnSync('unshare', ['-rm', 'true']).status === 0;
+
+describe.skipIf(!mounts)(`a .slipway of its own${mounts ? '' : ' (skipped: unshare -rm is refused)'}`, () => {
+  /** Performs it twice on what is mounted; how it was loaded, what else was said, and the files of the bundle. */
+  const twice = async (mount: string, made: string, between: string): Promise<readonly string[]> => {
+    const say = `"$0" "$1" tasks.ts say 2>&1 >/dev/null`;
+    const settled = `until ${made} && ! [ -e '${join(project.folder, 'building')}' ]; do sleep 0.05; done`;
+    const script = `mount -t tmpfs ${mount} && ${say}; ${settled}; ${between}; ${say}; ${settled}; find .slipway/bundle -type f | wc -l`;
+    mkdirSync(join(project.path, '.slipway'));
+    const { status, stdout, stderr } = await project.run('unshare', [
+      '-rm',
+      'sh',
+      '-c',
+      script,
+      process.execPath,
+      LAUNCHER,
+    ]);
+    expect(status, stderr).toBe(0);
+    return stdout.replaceAll(/ \/.*/g, '').trim().split('\n');
+  };
+
+  test('full: what cannot be kept is not, and nothing half-made is used', async () => {
+    const full = 'tmpfs .slipway && head -c 65536 /dev/zero >.slipway/full 2>/dev/null';
+    const nothing = 'nothing can be written to .slipway (ENOSPC): of this run nothing is kept';
+    expect(await twice(`-o size=64k ${full}`, 'true', 'true')).toEqual(['tsx one', nothing, 'tsx one', nothing, '0']);
+  });
+
+  test('too small for a bundle: the same', async () => {
+    expect(await twice('-o size=300k tmpfs .slipway', 'true', 'true')).toEqual(['tsx one', 'tsx one', '0']);
+  });
+
+  test('read-only: a bundle that is there is used', async () => {
+    const [made, between] = [`[ -e '${join(project.folder, 'manifest.json')}' ]`, 'mount -o remount,ro .slipway'];
+    const [first, second, nothing, files] = await twice('tmpfs .slipway', made, between);
+    expect([first, second, nothing]).toEqual([
+      ...['tsx one', 'bundle one', 'nothing can be written to .slipway (EROFS): of this run nothing is kept'],
+    ]);
+    expect(Number(files)).toBeGreaterThanOrEqual(2);
+  });
 });
 
 describe('what V8 compiled', () => {
