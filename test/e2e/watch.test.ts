@@ -58,6 +58,23 @@ test('only what changed runs again: once for edits during a run, once for a burs
     expect(project.journal().at(-1)?.type).toBe('run-finished');
   }));
 
+test('a report is of the latest run, also of one that failed', () =>
+  watched(TWO, ['check', '--report', 'r.html'], async (project, rigged, running) => {
+    for (const [times, status] of [
+      [1, 0],
+      [2, 1],
+    ] as const) {
+      (await rigged.started('check')).exit(status);
+      await idle(running, times);
+      expect(project.runs()).toHaveLength(times);
+      expect(project.read('r.html')).toContain(project.runs().at(-1));
+      project.write('src/a.txt', String(times));
+    }
+    (await rigged.started('check')).exit(0);
+    await idle(running, 3);
+    await interrupted(running);
+  }));
+
 test('Ctrl-C during a run ends the run as well', () =>
   watched(TWO, ['check'], async (project, rigged, running) => {
     const check = await rigged.started('check');
