@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BARE, failureIn, performerFor, rigEnded } from './rig.ts';
@@ -92,6 +92,23 @@ describe.skipIf(missingTools !== null).each(transports)(`host keys by $transport
       command: 'ssh-keygen',
     });
     await performer.close();
+  });
+
+  test('each question about its keys is asked once', async () => {
+    const folder = mkdtempSync(join(sshd.folder, 'path-'));
+    const [asked, real] = [
+      join(folder, 'asked'),
+      execFileSync('sh', ['-c', 'command -v ssh-keygen'], { encoding: 'utf8' }),
+    ];
+    writeFileSync(join(folder, 'ssh-keygen'), `#!/bin/sh\necho "$*" >>'${asked}'\nexec ${real.trim()} "$@"\n`, {
+      mode: 0o755,
+    });
+    const performer = performerFor(sshd.device, { environment: { ...BARE, PATH: `${folder}:${String(BARE.PATH)}` } });
+    expect(await performer.ask('device.facts')).toMatchObject({ ok: true });
+    await performer.close();
+    const questions = readFileSync(asked, 'utf8').trim().split('\n');
+    expect(questions.length).toBeGreaterThan(0);
+    expect(questions).toEqual([...new Set(questions)]);
   });
 
   test('a known_hosts file that cannot be understood as one is not a trusted host', async () => {
