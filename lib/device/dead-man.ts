@@ -42,6 +42,8 @@ export async function enterDeadMan(
     const request: Request = { op: 'switch.arm', args, cancel: performing.cancel, timeoutMs: limits.operationMs };
     const armed = await link.request(request, 'working');
     if (!armed.ok) {
+      // An agent that died of it may have armed the switch already, and have nobody watch it.
+      if (isUnheard(armed)) await link.request(plainRequest('switch.take-back', {}, limits.operationMs), 'undoing');
       stopBeats();
       return armed;
     }
@@ -84,6 +86,10 @@ async function settleSwitch(link: Link, target: DeviceTarget, limits: Limits, wa
   return { ok: false, failure: { reason: 'left-to-device', place, because: `it says "${state}"` } };
 }
 
+/** Whether the device did not answer, so that nobody knows what it did. */
+const isUnheard = ({ failure }: Extract<Answer, { ok: false }>): boolean =>
+  failure.reason === 'connection-lost' || failure.reason === 'unreachable';
+
 type Outcome = Infer<typeof outcomeSchema>;
 
 /** Asks on the session while there is one; otherwise without its locks, which the device itself may hold by now. */
@@ -102,8 +108,7 @@ async function outcomeOf(
       if (checked.fits) return { ok: true, ...(checked.value as Outcome) };
       return { ok: false, failure: { reason: 'unexpected-value', what: op, ...checked.mismatch } };
     }
-    const unheard = answer.failure.reason === 'connection-lost' || answer.failure.reason === 'unreachable';
-    if (!unheard) return answer;
+    if (!isUnheard(answer)) return answer;
     if (performance.now() >= deadline)
       return { ok: false, failure: { reason: 'left-to-device', place, because: answer.failure.reason } };
     await rest(AGAIN_MS);

@@ -29,7 +29,7 @@ export interface Link {
   /** A session was there and is gone. */
   readonly lost: boolean;
   request(request: Request, mode: Mode): Promise<Answer>;
-  /** Asks over a connection and a session made for it alone: same run, no locks. */
+  /** Asks over a connection and a session made for it alone: same run, no locks; for a while again if that is lost. */
   fresh(request: Request): Promise<Answer>;
   /** Begins to make the connection that the next `fresh` will use, while something else is waited for. */
   dialAhead(): void;
@@ -136,14 +136,19 @@ export function createLink(options: LinkOptions): Link {
         session.request(request),
       ),
     async fresh(request) {
-      const early = await ahead;
-      ahead = null;
-      const opened =
-        early?.ok === true && early.live.session.lost === null ? early : await start(options, request.cancel);
-      if (!opened.ok) return opened;
-      const answer = await opened.live.session.request(request);
-      await hangUp(opened.live);
-      return answer;
+      const until = performance.now() + (target.reconnectMs ?? limits.reconnectMs);
+      for (;;) {
+        const early = await ahead;
+        ahead = null;
+        const there = early?.ok === true && early.live.session.lost === null;
+        const opened = there ? early : await persist(() => start(options, request.cancel), until, request.cancel);
+        if (!opened.ok) return opened;
+        const { session } = opened.live;
+        const answer = await session.request(request);
+        await hangUp(opened.live);
+        const again = !answer.ok && answer.failure.reason === 'connection-lost' && session.dropped;
+        if (!again || performance.now() >= until || request.cancel?.cancelled) return answer;
+      }
     },
     dialAhead() {
       ahead ??= start(options, null);

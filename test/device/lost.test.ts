@@ -69,6 +69,18 @@ describe.skipIf(missingTools !== null).each(transports)(`a lost connection by $t
     return performer;
   };
 
+  test('what is asked over a fresh connection is asked again over another one, once there can be one', async () => {
+    const performer = through();
+    const asked = performer.askFresh('test.slow');
+    await until('it began', () => begun() === 1);
+    await cable.unplug();
+    await rest(500);
+    await cable.plug();
+    await until('it began again', () => begun() === 2, 20_000);
+    writeFileSync(at('go'), '');
+    expect(await asked).toMatchObject({ ok: true, value: 'done' });
+  });
+
   test.each(['cut', 'stall'] as const)(
     'in the middle of an operation (%s): locks are taken again, and it is asked again',
     async (how) => {
