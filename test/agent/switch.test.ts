@@ -100,9 +100,12 @@ test('confirmed over another session: decided once, read back, and never put bac
   const { device, agent, old, fresh } = await armed(60_000);
   await point(agent, fresh, old);
   const pid = keeper(device);
-  const other = device.session({ run: 'switching' });
-  await other.ok('release.confirm', { release: fresh, withdraw: null });
-  await other.ok('release.confirm', { release: fresh, withdraw: null });
+  const undo = [{ op: 'release.unconfirm', args: { release: fresh, withdraw: null } }];
+  // Asked for again, over yet another one, it comes to the same.
+  for (const other of [device.session({ run: 'switching' }), device.session({ run: 'switching' })])
+    expect(await other.changing('release.confirm', { release: fresh, withdraw: null }, undo)).toMatchObject({
+      ok: true,
+    });
   expect(runs(pid)).toBe(false);
   expect((await agent.ok('switch.outcome')) as unknown as Outcome).toMatchObject({ state: 'confirmed' });
   expect((await agent.ok('switch.take-back')) as unknown as Outcome).toMatchObject({ state: 'confirmed' });

@@ -237,7 +237,9 @@ def intend(session, change):
         raise refused('bad-request', 'not a change that could be put back')
     with switch_held(session.root) as switch:
         again = any(one['is'] == 'change' and one['id'] == change['id'] for one in switch.records)
-        if not switch.of(session.run) or switch.state not in ('armed', 'confirmed') or switch.is_over:
+        # The confirmation may have been heard to its end, and its answer lost.
+        goes_on = ('armed', 'confirmed', 'finished') if again else ('armed', 'confirmed')
+        if not switch.of(session.run) or switch.state not in goes_on or switch.is_over:
             raise taken_back(switch)
         if not again:
             switch.append(**{'is': 'change', 'id': change['id'], 'undone': change.get('undone'), 'undo': change['undo']})
