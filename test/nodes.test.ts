@@ -116,7 +116,10 @@ describe.each(MAJORS)('Node %i', (major) => {
       const args = [vitest, 'run', '--reporter', 'json', ...SELECTED];
       const { stdout } = await ended(node, args, ROOT, { PATH, CI: 'true' });
       const told = JSON.parse(stdout.slice(stdout.indexOf('{'))) as Told;
-      expect(failuresOf(told)).toEqual([]);
+      const failures = failuresOf(told);
+      // Where all of it is done once more, the second time alone would be seen.
+      if (failures.length > 0) console.log(`FAILED under Node ${String(major)}\n${failures.join('\n\n')}`);
+      expect(failures).toEqual([]);
       expect(told.success).toBe(true);
       expect(told.numPassedTests).toBe(told.numTotalTests);
       expect(told.numTotalTests).toBeGreaterThan(500);
