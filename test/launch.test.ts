@@ -12,11 +12,11 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { until } from './device/poll.ts';
 import { ROOT } from './hello.ts';
+import { mounts } from './mounts.ts';
 import { Stranger } from './strangers.ts';
 
 const LAUNCHER = join(ROOT, 'scripts/launch.cjs');
@@ -179,9 +179,6 @@ describe('a bundle that cannot be trusted', () => {
     same(() => writeFileSync(join(project.folder, 'manifest.json'), '{"key":1}')));
   test('in a folder that others may enter', () => same(() => chmodSync(project.folder, 0o755)));
 });
-
-/** Linux lets everybody mount in name spaces of their own, unless the system forbids it. */
-const mounts = spawnSync('unshare', ['-rm', 'true']).status === 0;
 
 describe.skipIf(!mounts)(`a .slipway of its own${mounts ? '' : ' (skipped: unshare -rm is refused)'}`, () => {
   /** Performs it twice on what is mounted; how it was loaded, what else was said, and how many files there are of it. */

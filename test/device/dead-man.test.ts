@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { enterDeadMan } from '../../lib/device/dead-man.ts';
 import { LIMITS } from '../../lib/device/limits.ts';
 import { createLink } from '../../lib/device/link.ts';
@@ -22,6 +22,7 @@ test.skipIf(missingTools !== null)(
   'a switch that may have been armed by an agent that died of it is put back at once',
   async () => {
     const sshd = await startSshd();
+    onTestFinished(() => sshd.stop());
     const limits = { ...LIMITS, ...QUICK };
     const link = createLink({ target: sshd.device, run: 'arm', environment: BARE, limits, source: DYING });
     const scope = {
@@ -38,6 +39,5 @@ test.skipIf(missingTools !== null)(
     });
     expect(readFileSync(join(sshd.root, 'asked'), 'utf8')).toBe('switch.arm\nswitch.take-back\n');
     await link.close();
-    await sshd.stop();
   },
 );

@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mounts } from '../mounts.ts';
 import { Project, TSX } from './project.ts';
 
 /** `copy` makes `out` from `src` and what follows `--`; `slow` waits until the test hangs up; `change` changes something. */
@@ -148,9 +148,6 @@ test('two runs that make the same outputs take turns, and the second says for wh
   expect((await second.ended).status).toBe(0);
   expect(fs.readdirSync(project.path('.slipway/turns'))).toEqual([]);
 });
-
-/** Linux lets everybody mount in name spaces of their own, unless the system forbids it. */
-const mounts = spawnSync('unshare', ['-rm', 'true']).status === 0;
 
 describe.skipIf(!mounts)(
   `where nothing can be written under .slipway${mounts ? '' : ' (skipped: unshare -rm is refused)'}`,

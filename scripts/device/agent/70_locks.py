@@ -14,7 +14,7 @@ def lock(session, args):
     if name in session.locks:
         return {'continued': True}
     session.root.folder('state')
-    if name == 'deploy' and args.get('switch', True):
+    if name == 'deploy' and not session.booting:
         session.supervisor.await_boot()
     fd = os.open(lock_path(session, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

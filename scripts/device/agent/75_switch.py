@@ -318,8 +318,6 @@ def put_back(session, holder=None):
     """
     locked = 'deploy' not in session.locks
     if locked:
-        if not session.booting:
-            session.supervisor.await_boot()
         take_deploy_lock(session, holder)
     session.undoing = True
     try:
