@@ -25,15 +25,34 @@ export function agentSource(): AgentSource {
   return loaded;
 }
 
-/** Reads an agent from a folder that holds its scripts and the parts `agent/*.py`, one file on the device. */
+/**
+ * Reads an agent from a folder that holds its scripts and the parts `agent/*.py`, one file on the device. The agent
+ * itself is read and compressed when it is first asked for: the bootstrap is sent before.
+ */
 export function loadAgent(folder: URL): AgentSource {
+  const script = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
+  let packed: Packed | undefined;
+  return {
+    bootstrap: script('bootstrap.py'),
+    unit: script('unit.sh'),
+    sudo: script('sudo.py'),
+    get agent() {
+      return (packed ??= packAgent(folder)).agent;
+    },
+    get sha256() {
+      return (packed ??= packAgent(folder)).sha256;
+    },
+  };
+}
+
+type Packed = Pick<AgentSource, 'agent' | 'sha256'>;
+
+function packAgent(folder: URL): Packed {
   const parts = readdirSync(new URL('agent/', folder)).filter((name) => name.endsWith('.py'));
   const source = Buffer.concat(parts.sort().map((name) => readFileSync(new URL(`agent/${name}`, folder))));
   // Loaded here: it takes longer than all else of a start that never sees a device.
   const agent = process.getBuiltinModule('node:zlib').deflateSync(source, { level: 4 });
-  const script = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
-  const scripts = { bootstrap: script('bootstrap.py'), unit: script('unit.sh'), sudo: script('sudo.py') };
-  return { ...scripts, agent, sha256: createHash('sha256').update(agent).digest('hex') };
+  return { agent, sha256: createHash('sha256').update(agent).digest('hex') };
 }
 
 /** A word that every login shell takes as it stands. */

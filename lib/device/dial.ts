@@ -33,39 +33,39 @@ export interface Live {
 
 export type Linked = { readonly ok: true; readonly live: Live } | { readonly ok: false; readonly failure: Failure };
 
-/** Connects and starts the agent; a cancel ends the attempt. */
-export async function start(options: LinkOptions, cancel: Cancel | null): Promise<Linked> {
+/** Connects and starts the agent; a cancel ends the attempt. `loggedIn` is called while the device does the latter. */
+export async function start(options: LinkOptions, cancel: Cancel | null, loggedIn?: () => void): Promise<Linked> {
   if (cancel?.cancelled) return { ok: false, failure: cancel.cancelled };
   const abandon = new AbortController();
   const withdraw = cancel?.onCancel(() => abandon.abort());
-  const opened = await dial(options, abandon.signal);
+  const opened = await dial(options, abandon.signal, loggedIn);
   withdraw?.();
   return !opened.ok && cancel?.cancelled ? { ok: false, failure: cancel.cancelled } : opened;
 }
 
-async function dial(options: LinkOptions, abandon: AbortSignal): Promise<Linked> {
+async function dial(options: LinkOptions, abandon: AbortSignal, loggedIn?: () => void): Promise<Linked> {
   const { target, environment, limits, run } = options;
   const client = clientOf(environment);
-  // What takes this processor's time is begun while others are waited for.
   const resolving = resolveEndpoint(target, environment);
   // Most often ssh_config changes nothing about it; otherwise it is asked again.
   const asked: Asked = new Map();
   void knownHost(hostNameOf(target, environment), environment, asked);
+  // Those are on their way in a moment; they take as long as ssh2 takes to load.
+  await Promise.resolve();
   if (target.transport === 'ssh2') ssh2();
   const resolved = await resolving;
   if (!resolved.ok) return resolved;
-  const connecting = connect(resolved.endpoint, environment, limits, abandon, asked);
-  const source = options.source ?? agentSource();
-  const connected = await connecting;
+  const connected = await connect(resolved.endpoint, environment, limits, abandon, asked);
   if (!connected.ok) return connected;
   const { connection } = connected;
+  loggedIn?.();
   const { root, httpPort: publicPort, rehearsal } = target;
   const { user: login } = resolved.endpoint;
   const supervisor = target.supervisor ?? 'plain';
   const { silenceMs } = limits;
   const header = { root, run, client, publicPort, rehearsal, silenceMs, supervisor, login };
   const opened = await openSession(connection, header, {
-    source,
+    source: options.source ?? agentSource(),
     // Units are root's to install.
     sudo: sudoFor(target.sudo ?? (supervisor === 'systemd' && login !== 'root'), options.sudoPassword ?? null),
     limits,

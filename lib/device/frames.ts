@@ -6,6 +6,8 @@ export const HEADER_BYTES = 9;
 export const MAX_FRAME_BYTES = 1024 * 1024;
 /** Compressed to more than this share of itself, a frame goes as it is. */
 const WORTH = 0.95;
+/** So much of a frame, from its middle, shows whether the rest is worth the time, in bytes. */
+const SAMPLE_BYTES = 16 * 1024;
 
 /** How a device can undo a compression; the numbers are the protocol's. */
 const CODECS = { plain: 0, zlib: 1, zstd: 2 } as const;
@@ -47,8 +49,15 @@ export function plainFrame(buffer: Buffer, end: number): Buffer {
 /** The same, compressed, in memory of its own; `null` when that gains nothing. */
 export async function packedFrame(buffer: Buffer, end: number, compression: Compression): Promise<Buffer | null> {
   const content = buffer.subarray(HEADER_BYTES, end);
-  const packed = await packers[compression]?.(content);
-  if (packed === undefined || packed.length > content.length * WORTH) return null;
+  const shrunk = async (bytes: Buffer): Promise<Buffer | null> => {
+    const packed = await packers[compression]?.(bytes);
+    return packed === undefined || packed.length > bytes.length * WORTH ? null : packed;
+  };
+  const middle = content.length >> 1;
+  if (content.length > 4 * SAMPLE_BYTES && !(await shrunk(content.subarray(middle, middle + SAMPLE_BYTES))))
+    return null;
+  const packed = await shrunk(content);
+  if (packed === null) return null;
   const first = header(Buffer.allocUnsafe(HEADER_BYTES), CODECS[compression], packed.length, content.length);
   return Buffer.concat([first, packed]);
 }

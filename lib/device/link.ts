@@ -29,6 +29,11 @@ export interface Link {
   /** A session was there and is gone. */
   readonly lost: boolean;
   request(request: Request, mode: Mode): Promise<Answer>;
+  /**
+   * Begins to make the connection that the next request will use, if there is none. Resolves when that takes nothing
+   * more from this side: once the device has let it in, or it is there, or cannot be.
+   */
+  prepare(cancel: Cancel | null): Promise<void>;
   /** Asks over a connection and a session made for it alone: same run, no locks; for a while again if that is lost. */
   fresh(request: Request): Promise<Answer>;
   /** Begins to make the connection that the next `fresh` will use, while something else is waited for. */
@@ -48,6 +53,8 @@ export function createLink(options: LinkOptions): Link {
   const closing = createClosing();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
+  let prepared: Promise<Linked> | null = null;
+  let loggedIn = (): void => undefined;
   let beatMs: number | null = null;
   let stopBeat = (): void => undefined;
   let ahead: Promise<Linked> | null = null;
@@ -60,7 +67,7 @@ export function createLink(options: LinkOptions): Link {
     takeLock(session, { name, client, run, cancel, patient, limits });
 
   const attempt = async (cancel: Cancel | null): Promise<Linked> => {
-    const opened = await start(options, cancel);
+    const opened = await start(options, cancel, () => loggedIn());
     if (!opened.ok) return opened;
     for (const name of held) {
       const taken = await take(opened.live.session, name, cancel, true);
@@ -88,6 +95,9 @@ export function createLink(options: LinkOptions): Link {
   };
 
   const linked = (cancel: Cancel | null): Promise<Linked> => {
+    const begun = prepared;
+    prepared = null;
+    if (begun !== null) return begun;
     // Branches of a plan run side by side: they wait for the same connection.
     opening ??= open(closing.with(cancel)).finally(() => (opening = null));
     return opening;
@@ -135,6 +145,13 @@ export function createLink(options: LinkOptions): Link {
       ask(mode, request.cancel, ONCE.has(request.op) ? 0 : MOST_RESENT, request.output ?? SILENTLY, (session) =>
         session.request(request),
       ),
+    prepare(cancel) {
+      return new Promise((resolve) => {
+        loggedIn = resolve;
+        prepared = linked(cancel);
+        void prepared.then(() => resolve());
+      });
+    },
     async fresh(request) {
       const until = performance.now() + (target.reconnectMs ?? limits.reconnectMs);
       for (;;) {

@@ -58,8 +58,9 @@ export async function openSession(
   const { source, sudo, limits, abandon } = options;
   const opened = await connection.exec(bootstrapCommand(source, header.supervisor, sudoWords(sudo, source.sudo)));
   if (!opened.ok) return opened;
-  const { agent, sha256 } = source;
   const channel = openChannel(opened.channel, connection.place);
+  // Only now, while the device starts what will take it.
+  const { agent, sha256 } = source;
   const cut = (): void => channel.cut();
   abandon.addEventListener('abort', cut, { once: true });
   let first: Message | null = null;

@@ -16,19 +16,13 @@ import type { RawBytes } from './request.ts';
 /** The most that one `upload.put` brings, in bytes and files: so much is sent again when a connection is made again. */
 const MAX_BATCH_BYTES = 32 * 1024 * 1024;
 const MAX_BATCH_FILES = 4000;
-/** How often an upload begins anew because a session was lost with what had been begun there. */
+/** How often an upload begins: a session may be lost with what had been begun there, a file of the device's be damaged. */
 const MAX_BEGINNINGS = 3;
 
 interface Around {
   readonly performing: Performing;
   readonly projectDir: string;
   readonly limits: Limits;
-}
-
-/** What the device lacked. */
-interface Sent {
-  readonly sentFiles: number;
-  readonly sentBytes: number;
 }
 
 type Ask = (op: string, args: { readonly [name: string]: Json }, payload?: () => RawBytes) => Promise<Answer>;
@@ -40,6 +34,8 @@ const stagedSchema = s.object({ path: s.string });
 /** Sends what a device lacks of a packed tree, and has it staged as a release. An upload that was cut off resumes. */
 export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>, around: Around): Promise<Answer> {
   const { performing, limits } = around;
+  const cancel = performing.undoing ? null : performing.cancel;
+  await link.prepare(cancel);
   const read = readPacked(around.projectDir, textOf(step.args.from));
   if (!read.ok) return read;
   // Prepared while the connection is made, where it is not there yet.
@@ -49,23 +45,29 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
       op,
       args,
       output: performing.output,
-      cancel: performing.undoing ? null : performing.cancel,
+      cancel,
       timeoutMs: step.timeoutMs ?? limits.operationMs,
     };
     return link.request(payload ? { ...request, payload } : request, performing.undoing ? 'undoing' : 'working');
   };
   const release = textOf(step.args.release);
-  let first: Sent | null = null;
+  const lacked = new Set<PackedFile>();
   for (let beginnings = 1; ; beginnings++) {
-    // What the first beginning found missing was sent, in however many attempts.
-    const answer = await attempt(read.packed, manifest, release, ask, performing, (sent) => (first ??= sent));
-    // The session in which it was begun is gone, and another was made: what arrived counts.
-    if (answer.ok || !isNotBegun(answer) || beginnings === MAX_BEGINNINGS) return answer;
+    const answer = await attempt(read.packed, manifest, release, ask, performing, lacked);
+    if (answer.ok || !answer.anew || beginnings === MAX_BEGINNINGS) return answer;
   }
 }
 
-const isNotBegun = ({ failure }: Failed): boolean =>
-  failure.reason === 'device-refused' && failure.code === 'not-begun';
+/** What staging failed on that another beginning mends. What arrived before counts then. */
+function isMendable({ failure }: Failed): boolean {
+  // The session in which it was begun is gone, and another was made; or a file that the device was to take from another
+  // release is not what it should be, and is asked for now.
+  return (
+    failure.reason === 'checksum-mismatch' || (failure.reason === 'device-refused' && failure.code === 'not-begun')
+  );
+}
+
+type Attempted = Extract<Answer, { ok: true }> | (Failed & { readonly anew?: boolean });
 
 async function attempt(
   packed: Packed,
@@ -73,8 +75,8 @@ async function attempt(
   release: string,
   ask: Ask,
   performing: Performing,
-  firstOf: (sent: Sent) => Sent,
-): Promise<Answer> {
+  lacked: Set<PackedFile>,
+): Promise<Attempted> {
   const begun = checked(
     'upload.begin',
     begunSchema,
@@ -83,12 +85,14 @@ async function attempt(
   if (!begun.ok) return begun;
   const { path, missing, codecs } = begun.value;
   const files = missing.flatMap((index) => packed.byEntry.get(index) ?? []);
-  const sum = firstOf({ sentFiles: files.length, sentBytes: bytesOf(files) });
+  for (const file of files) lacked.add(file);
+  // What any beginning found missing was sent, in however many attempts.
+  const sum = { sentFiles: lacked.size, sentBytes: bytesOf([...lacked]) };
   if (path !== null) return { ok: true, value: { path, ...sum } };
   const failed = await put(packed, files, codecs, ask, performing);
   if (failed !== null) return failed;
   const staged = checked('upload.stage', stagedSchema, await ask('upload.stage', { release }));
-  return staged.ok ? { ok: true, value: { ...staged.value, ...sum } } : staged;
+  return staged.ok ? { ok: true, value: { ...staged.value, ...sum } } : { ...staged, anew: isMendable(staged) };
 }
 
 /** Sends files in batches, each a stream of its own; `null` when all arrived. */

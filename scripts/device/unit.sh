@@ -4,7 +4,7 @@ refuse() {
   printf '{"hello": {"failure": {"reason": "device-refused", "code": "%s", "detail": "%s"}}}\n' "$1" "$2"
   exit 3
 }
-[ "$(id -u)" = 0 ] || refuse not-root 'to install units takes root: log in as root, or set X_SUDO'
+[ -O /proc ] || refuse not-root 'to install units takes root: log in as root, or set X_SUDO'
 [ -d /run/systemd/system ] && command -v systemd-run >/dev/null ||
   refuse no-systemd 'this board was not booted by systemd; X_SUPERVISOR=plain needs none'
 python=$(command -v python3) || exit 127

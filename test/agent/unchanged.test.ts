@@ -56,6 +56,8 @@ test('one release goes, and the other stays whole: collected, discarded, or mend
   // Mended from another: the damaged tree goes, and what it shared stays.
   await stage(agent, third);
   writeFileSync(device.at('releases', second.id, 'changed'), 'longer than before');
+  expect(await send(agent, second)).toEqual([]);
+  expect(await agent.fails('upload.stage', { release: second.id })).toMatchObject({ reason: 'checksum-mismatch' });
   await stage(agent, second);
   expect([await isWhole(agent, second), await isWhole(agent, third)]).toEqual([true, true]);
 });

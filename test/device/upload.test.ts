@@ -75,6 +75,19 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
       await performer.close();
     });
 
+    test('a file of the device that was to be taken from another release, and is damaged, is sent instead', async () => {
+      const performer = performerFor(device.target);
+      const [first, second] = [pack({ a: 'content', b: 'same' }), pack({ a: 'content', b: 'same', c: 'new' })];
+      valueIn(await performer.perform(step(first), performing()));
+      writeFileSync(join(arrived(first.release), 'a'), 'CONTENT');
+      expect(valueIn(await performer.perform(step(second), performing()))).toMatchObject({
+        sentFiles: 2,
+        sentBytes: 10,
+      });
+      expect(readFileSync(join(arrived(second.release), 'a'), 'utf8')).toBe('content');
+      await performer.close();
+    });
+
     test('modes, empty folders and names of 255 bytes arrive as they are', async () => {
       const performer = performerFor(device.target);
       const name = 'ü'.repeat(127) + 'x';

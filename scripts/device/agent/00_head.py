@@ -32,7 +32,6 @@ import queue
 import re
 import resource
 import select
-import shutil
 import signal
 import stat
 import struct
@@ -40,7 +39,6 @@ import sys
 import threading
 import time
 import zlib
-from datetime import datetime, timezone
 
 
 class Later:
@@ -53,8 +51,9 @@ class Later:
         return getattr(importlib.import_module(self.name), attribute)
 
 
-base64, csv, difflib, hmac, platform, random = map(Later, ('base64', 'csv', 'difflib', 'hmac', 'platform', 'random'))
-shlex, socket, sqlite3, subprocess = map(Later, ('shlex', 'socket', 'sqlite3', 'subprocess'))
+base64, csv, datetime, difflib, hmac = map(Later, ('base64', 'csv', 'datetime', 'difflib', 'hmac'))
+platform, random = map(Later, ('platform', 'random'))
+shlex, shutil, socket, sqlite3, subprocess = map(Later, ('shlex', 'shutil', 'socket', 'sqlite3', 'subprocess'))
 tempfile, zipfile = map(Later, ('tempfile', 'zipfile'))
 http_client, urllib_parse = map(Later, ('http.client', 'urllib.parse'))
 

@@ -2,7 +2,8 @@
 
 def now():
     """ISO time in UTC, to the millisecond."""
-    return datetime.now(timezone.utc).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
+    moment = time.time()
+    return '%s.%03dZ' % (time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(moment)), moment % 1 * 1000)
 
 
 def sync_folder(path):
@@ -154,6 +155,12 @@ def remove_tree(path):
     shutil.rmtree(path)
 
 
+def which(name, path=DEFAULT_PATH):
+    """Where a program lies, or None. Not `shutil`'s: that module takes as long to load as three others."""
+    places = (os.path.join(folder, name) for folder in path.split(os.pathsep) if folder)
+    return next((place for place in places if os.path.isfile(place) and os.access(place, os.X_OK)), None)
+
+
 def file_digest(path):
     """sha256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
@@ -186,12 +193,13 @@ def tree_digest(top):
 
 class Listing:
     """
-    A tree's list, one line for each entry (plain string work, for `status` looks at thousands), and the latest moment,
-    in ns, at which something in it was written, and at which anything about a file changed.
+    A tree's list, one line for each entry (plain string work, for `status` looks at thousands), what the file system says
+    of each, and the latest moment, in ns, at which something in it was written, and at which anything about a file changed.
     """
 
     def __init__(self, top):
         self.lines = []
+        self.found = {}
         self.written = self.changed = os.stat(top).st_mtime_ns
         self.walk(top, '')
 
@@ -208,6 +216,7 @@ class Listing:
                 elif entry.is_dir(follow_symlinks=False):
                     extent = ''
                     self.walk(entry.path, path + '/')
+                self.found[path] = found
                 self.written = max(self.written, found.st_mtime_ns)
                 self.changed = max(self.changed, found.st_ctime_ns)
                 self.lines.append('%s\0%o\0%s' % (path, found.st_mode, extent))

@@ -16,7 +16,7 @@ def zstd_here():
         from compression import zstd
         return lambda packed, size: zstd.ZstdDecompressor().decompress(packed, size + 1)
     except ImportError:
-        command = shutil.which('zstd')
+        command = which('zstd', os.environ.get('PATH', DEFAULT_PATH))
         return None if command is None else lambda packed, size: by_command(command, packed, size)
 
 

@@ -16,7 +16,7 @@ def device_preflight(session, args):
     return {
         'python': platform.python_version(), 'sqlite': sqlite3.sqlite_version, 'supervisor': session.supervisor.name,
         'root': root_state(session), 'boot': boot_state(), 'sudo': sudo_state() if args.get('sudo') else None,
-        'temperature': temperature(session), 'nginx': shutil.which('nginx', path=DEFAULT_PATH),
+        'temperature': temperature(session), 'nginx': which('nginx'),
     }
 
 
@@ -55,7 +55,7 @@ def sudo_state():
     """`root`; sudo that is `free` or `asks` for a password; or `none`. Without a password nothing is tried that could count as wrong."""
     if os.geteuid() == 0:
         return 'root'
-    sudo = shutil.which('sudo', path=DEFAULT_PATH)
+    sudo = which('sudo')
     if sudo is None:
         return 'none'
     try:

@@ -10,10 +10,13 @@ def read_record(session, release):
     return read_json(record_path(session, release))
 
 
-def write_record(session, record):
-    """Records a release's state, with the moment of the change."""
+def write_record(session, record, manifest=None):
+    """Records a release's state, with the moment of the change; a manifest that is at hand as text stays as it is."""
     session.root.folder('state', 'releases')
-    write_json(record_path(session, record['id']), dict(record, at=now()))
+    text = json.dumps(dict(record, at=now())).encode()
+    if manifest is not None:
+        text = b'%s, "manifest": %s}' % (text[:-1], manifest)
+    write_durably(record_path(session, record['id']), text + b'\n')
 
 
 def records(session):

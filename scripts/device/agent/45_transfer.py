@@ -49,14 +49,14 @@ class Origin:
 
 
 def sources(session):
-    """Where the contents of the releases on the device lie: `{ digest: [(path, origin), …] }`."""
+    """Where the contents of the releases on the device lie, the latest last: `{ digest: [(path, origin, mode), …] }`."""
     found = collections.defaultdict(list)
     damaged = set(read_json(damaged_path(session)) or [])
     for record in records(session):
         origin = Origin(session, record)
         for entry in (record.get('manifest') or {}).get('entries', []):
             if entry['kind'] == 'file' and entry['sha256'] not in damaged:
-                found[entry['sha256']].append((origin.top + '/' + entry['path'], origin))
+                found[entry['sha256']].append((origin.top + '/' + entry['path'], origin, entry['mode']))
     return found
 
 
@@ -71,15 +71,17 @@ def upload_begin(session, args):
     check_manifest(manifest)
     digest = hashlib.sha256(text).hexdigest()
     if digest[:16] != release:
-        digest = hashlib.sha256(canonical(manifest)).hexdigest()
+        text = canonical(manifest)
+        digest = hashlib.sha256(text).hexdigest()
     if digest[:16] != release:
         raise Failed('checksum-mismatch', path='manifest', expected=release, actual=digest[:16])
     salvage(session, release, manifest)
-    remove_tree(session.root.at('incoming'))
+    for name in names_in(session.root.at('incoming')):
+        remove_tree(session.root.at('incoming', name))
     if is_whole(session, read_record(session, release)):
         drop_blobs(session, manifest)
         return {'path': 'releases/' + release, 'missing': [], 'codecs': []}
-    session.build = Build(session, release, manifest)
+    session.build = Build(session, release, manifest, text)
     return {'path': None, 'missing': session.build.missing, 'codecs': codecs_here()}
 
 
@@ -96,7 +98,7 @@ def received_text(session):
 def manifest_in(text):
     """The manifest that a text spells."""
     try:
-        return json.loads(text)
+        return json.loads(text.decode())
     except ValueError:
         raise refused('bad-manifest', 'not JSON')
 
@@ -248,7 +250,7 @@ def upload_stage(session, args):
     sealed = session.supervisor.seals
     built = listing.written if sealed else listing.changed
     outlast(built)
-    write_record(session, dict(kept, id=release, state=state, manifest=build.manifest, tree=listing.digest(), sealed=sealed, built=built))
+    write_record(session, dict(kept, id=release, state=state, tree=listing.digest(), sealed=sealed, built=built), build.text)
     drop_blobs(session, build.manifest)
     unlink(damaged_path(session))
     return {'path': 'releases/' + release}

@@ -12,14 +12,16 @@ class Build:
     still comes. docs/decisions/0017-unchanged-files.md says what is verified again, and what is hard-linked.
     """
 
-    def __init__(self, session, release, manifest):
+    def __init__(self, session, release, manifest, text):
         self.session = session
         self.release = release
         self.manifest = manifest
+        self.text = text
         self.top = os.path.join(session.root.folder('incoming'), '%s.%s.%d' % (release, session.run, os.getpid()))
         self.files = [entry for entry in manifest['entries'] if entry['kind'] == 'file']
         self.there = sources(session)
         self.takes = collections.deque()
+        self.linked = []
         self.written = {}
         self.wanted = {}
         self.taken = set()
@@ -50,9 +52,9 @@ class Build:
             if entry['kind'] != 'file':
                 continue
             digest, size = entry['sha256'], entry['size']
-            how, source = self.best(entry)
+            how, source, origin = self.best(entry)
             if source is not None:
-                self.takes.append((how, source, entry))
+                self.takes.append((how, source, origin, entry))
             elif digest not in seen and not (digest in arrived and has_size(blob_path(self.session, digest), size)):
                 lacking.append(index)
                 self.wanted[digest] = entry
@@ -60,23 +62,32 @@ class Build:
         return lacking
 
     def best(self, entry):
-        """The surest way to take a file from a release, and that release's file; None when there is none."""
-        best = (0, None)
-        for path, origin in self.there.get(entry['sha256'], ()):
+        """
+        The surest way to take a file from a release, that release's file, and the release; None when there is none. A
+        file that may be shared is there if its folder is as it was built; whether it is itself shows once it is linked.
+        """
+        best = (0, None, None)
+        for path, origin, mode in reversed(self.there.get(entry['sha256'], ())):
+            settled = self.folder_written(path.rpartition('/')[0], origin.top) <= origin.built
+            if settled and origin.shared and mode == entry['mode'] and mode & 0o022 == 0:
+                return LINKED, path, origin
             found = lstat_file(path, entry['size'])
             if found is not None:
-                written = self.folder_written(path.rpartition('/')[0], origin.top)
-                best = max(best, (way_of(entry, found, origin, written), path))
-            if best[0] == LINKED:
+                best = max(best, (way_of(found, origin, settled), path, origin), key=lambda way: way[0])
+            if best[0] == COPIED:
                 break
         return best
 
     def folder_written(self, folder, top):
         """When an entry last came to a folder of a release, or to one above it, or went; no real folder was never settled."""
         if folder not in self.written:
-            found = os.lstat(folder)
             above = 0 if folder == top else self.folder_written(folder.rpartition('/')[0], top)
-            self.written[folder] = max(above, found.st_mtime_ns) if stat.S_ISDIR(found.st_mode) else math.inf
+            try:
+                found = os.lstat(folder)
+                real = stat.S_ISDIR(found.st_mode)
+            except (FileNotFoundError, NotADirectoryError):
+                real = False
+            self.written[folder] = max(above, found.st_mtime_ns) if real else math.inf
         return self.written[folder]
 
     def place(self, entry):
@@ -97,12 +108,15 @@ class Build:
         """One of the threads. What it does not manage is left to `finish`, which says why."""
         while not self.ending:
             try:
-                how, source, entry = self.takes.popleft()
+                how, source, origin, entry = self.takes.popleft()
             except IndexError:
                 return
             try:
-                if take_file(how, source, self.place(entry), entry):
-                    self.taken.add(entry['path'])
+                if how == LINKED and link_file(source, self.place(entry)):
+                    self.linked.append((entry, origin))
+                elif not copy_file(how, source, self.place(entry), entry):
+                    continue
+                self.taken.add(entry['path'])
             except OSError as error:
                 self.errors.append(error)
                 return
@@ -133,7 +147,12 @@ class Build:
         folders = [entry for entry in self.manifest['entries'] if entry['kind'] == 'folder']
         for entry in sorted(folders, key=lambda one: one['path'], reverse=True):
             os.chmod(self.place(entry), entry['mode'] & 0o777)
-        return durable_listing(self.top)
+        listing = durable_listing(self.top)
+        for entry, origin in self.linked:
+            if not is_untouched(entry, listing.found.get(entry['path']) or os.lstat(self.place(entry)), origin):
+                forget(self.session, entry['sha256'])
+                raise Failed('checksum-mismatch', path=entry['path'], expected=entry['sha256'], actual='changed since it was built')
+        return listing
 
     def place_files(self):
         """What arrived earlier moves into the tree; a content that is needed again is copied from there."""
@@ -146,7 +165,7 @@ class Build:
                 self.placed[digest] = place
             else:
                 again = [self.placed[digest]] if digest in self.placed else []
-                build_file(self.session, place, entry, again + [path for path, _ in self.there.get(digest, [])])
+                build_file(self.session, place, entry, again + [path for path, _, _ in self.there.get(digest, [])])
 
     def stop(self):
         """Nothing is left of it; what arrived is a blob again, for the next attempt."""
@@ -225,33 +244,37 @@ def build_file(session, place, entry, there):
     raise Failed('checksum-mismatch', path=entry['path'], expected=entry['sha256'], actual=actual)
 
 
-def way_of(entry, found, origin, written):
+def way_of(found, origin, settled):
     """
-    How a file of a release may come into another one. Untouched is what is its owner's, and whose moment, and that of
-    the folders above it, is not after the build: in a sealed release only root can have written it, and writing shows;
-    elsewhere whoever may write it may also set when that was, but that shows as a later change. Another file in its
-    place shows in the folders.
+    How a file of a release comes into another one as a copy. It need not be verified if it is its owner's, and neither
+    it nor a folder above it bears a moment after the build: in a sealed release only root can have written it, and
+    writing shows; elsewhere whoever may write it may also set when that was, but that shows as a later change. Another
+    file in its place shows in the folders.
     """
     moment = found.st_mtime_ns if origin.sealed else found.st_ctime_ns
-    if found.st_uid != origin.owner or moment > origin.built or written > origin.built:
-        return VERIFIED
-    mode = entry['mode'] & 0o777
-    return LINKED if origin.shared and mode & 0o022 == 0 and stat.S_IMODE(found.st_mode) == mode else COPIED
+    return COPIED if settled and found.st_uid == origin.owner and moment <= origin.built else VERIFIED
 
 
-def take_file(how, source, place, entry):
-    """One file from a release; False when it was not what it should be."""
-    if how == LINKED:
-        try:
-            os.link(source, place, follow_symlinks=False)
-            return True
-        except OSError as error:
-            if error.errno == errno.ENOENT:
-                raise
-            how = COPIED  # as many links as there can be, another file system, one that has none
-    if how == COPIED and copy_within_kernel(source, place, entry):
+def is_untouched(entry, found, origin):
+    """Whether a file that came by a link is as its release was built: see `way_of`."""
+    sound = found.st_mode == stat.S_IFREG | entry['mode'] & 0o777 and found.st_size == entry['size']
+    return sound and found.st_uid == origin.owner and found.st_mtime_ns <= origin.built
+
+
+def link_file(source, place):
+    """False where there can be no link: as many as there can be, another file system, one that has none."""
+    try:
+        os.link(source, place, follow_symlinks=False)
         return True
-    return copy_verified(source, place, entry) == entry['sha256']
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise
+        return False
+
+
+def copy_file(how, source, place, entry):
+    """One file from a release; False when it was not what it should be."""
+    return how == COPIED and copy_within_kernel(source, place, entry) or copy_verified(source, place, entry) == entry['sha256']
 
 
 def copy_within_kernel(source, place, entry):

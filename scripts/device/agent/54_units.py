@@ -32,7 +32,7 @@ def unit_path(site, path, name):
     """Where a program lies: a name is looked up in PATH, what has a folder lies in the release."""
     if os.path.isabs(path):
         return path
-    return os.path.join(site.root, 'live', name, path) if '/' in path else shutil.which(path, path=DEFAULT_PATH) or path
+    return os.path.join(site.root, 'live', name, path) if '/' in path else which(path) or path
 
 
 def rendered(sections):

@@ -147,7 +147,7 @@ class Systemd:
         self.version = None
         if os.geteuid() != 0:
             raise refused('not-root', 'to install units takes root: log in as root, or set X_SUDO')
-        if not os.path.isdir('/run/systemd/system') or shutil.which('systemctl', path=DEFAULT_PATH) is None:
+        if not os.path.isdir('/run/systemd/system') or which('systemctl') is None:
             raise refused('no-systemd', 'this board was not booted by systemd; X_SUPERVISOR=plain needs none')
         if not SOUND_ROOT.match(session.root.path):
             raise refused('root-unfit', '%r: with systemd a root is made of letters, digits and . _ @ + - alone' % session.root.path)
@@ -231,7 +231,7 @@ class Systemd:
 
     def nginx(self):
         """The web server, if the board has one."""
-        return shutil.which(WEB_SERVER, path=DEFAULT_PATH)
+        return which(WEB_SERVER)
 
     def conf_path(self):
         """Its configuration: one of its own, never the system's."""

@@ -248,7 +248,7 @@ def move_aside(session, database, release):
 def move_files_aside(session, database, release):
     """The database last: while its main file is there, a repeated call moves the rest, too."""
     session.root.folder('copies')
-    stamp = datetime.now(timezone.utc).strftime('%Y%m%dT%H%M%S%f')
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime('%Y%m%dT%H%M%S%f')
     aside = session.root.at('copies', 'aside-%s-%s.sqlite3' % (stamp, release))
     for suffix in DATABASE_SUFFIXES + ('',):
         if os.path.exists(database + suffix):

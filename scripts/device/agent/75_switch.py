@@ -445,7 +445,7 @@ def deadline_of(switch):
     if switch.state != 'armed':
         return None
     left = max(switch.lease - boot_clock(), 0) if switch.armed['boot'] == BOOT else 0
-    moment = datetime.fromtimestamp(time.time() + left, timezone.utc)
+    moment = datetime.datetime.fromtimestamp(time.time() + left, datetime.timezone.utc)
     return moment.isoformat(timespec='milliseconds').replace('+00:00', 'Z')
 
 
