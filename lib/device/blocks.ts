@@ -5,7 +5,7 @@ import { HEADER_BYTES } from './frames.ts';
 import type { PackedFile } from './packed.ts';
 
 /** Content of one frame, in bytes: large enough for few messages, small enough to hear a cancel soon. */
-export const BLOCK_BYTES = 256 * 1024;
+export const BLOCK_BYTES = 512 * 1024;
 /** How many buffers there are: what is read ahead, compressed and not yet taken by the connection lies in them. */
 const BUFFERS = 4;
 

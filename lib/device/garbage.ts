@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 type Collect = (options: { readonly type: 'minor' }) => void;
 
 /** So much is sent between two collections, in bytes. */
-const EVERY_BYTES = 1024 * 1024;
+const EVERY_BYTES = 4 * 1024 * 1024;
 
 let collect: Collect | null = null;
 

@@ -11,8 +11,11 @@ import type { Session } from './session.ts';
 /** How often one request is sent again because the connection went before its answer came. */
 const MOST_RESENT = 5;
 
-/** What may have done something each time that it began: a command of anybody's. */
-const ONCE: ReadonlySet<string> = new Set(['run', 'release.exec']);
+/**
+ * What is not sent again by itself: a command of anybody's may have done something each time that it began, and of
+ * contents only those that did not arrive are to be sent.
+ */
+const ONCE: ReadonlySet<string> = new Set(['run', 'release.exec', 'upload.put']);
 
 type Tell = NonNullable<Request['output']>;
 const SILENTLY: Tell = () => undefined;

@@ -13,11 +13,10 @@ import { framesPayload, payloadOf, textFrames, type Payload } from './payload.ts
 import { Progress } from './progress.ts';
 import type { RawBytes } from './request.ts';
 
-/** The most that one `upload.put` brings, in bytes and files: so much is sent again when a connection is made again. */
-const MAX_BATCH_BYTES = 32 * 1024 * 1024;
-const MAX_BATCH_FILES = 4000;
-/** How often an upload begins: a session may be lost with what had been begun there, a file of the device's be damaged. */
-const MAX_BEGINNINGS = 3;
+/** The most files that one `upload.put` names: its line comes before their contents. */
+const MAX_BATCH_FILES = 10_000;
+/** How often an upload may begin without having got any further since the last time. */
+const MAX_FUTILE = 3;
 
 interface Around {
   readonly performing: Performing;
@@ -52,22 +51,32 @@ export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>
   };
   const release = textOf(step.args.release);
   const lacked = new Set<PackedFile>();
-  for (let beginnings = 1; ; beginnings++) {
-    const answer = await attempt(read.packed, manifest, release, ask, performing, lacked);
-    if (answer.ok || !answer.anew || beginnings === MAX_BEGINNINGS) return answer;
+  let [least, futile] = [Infinity, 0];
+  let lost: Failed | null = null;
+  for (;;) {
+    const { answer, missing, mendable } = await attempt(read.packed, manifest, release, ask, performing, lacked);
+    if (answer.ok) return answer;
+    // Why the connection went says more than why there is no other.
+    if (missing === null) return lost !== null && link.lost && !cancel?.cancelled ? lost : answer;
+    futile = missing < least ? 1 : futile + 1;
+    if (mendable !== true || futile === MAX_FUTILE) return answer;
+    [least, lost] = [missing, answer];
   }
 }
 
-/** What staging failed on that another beginning mends. What arrived before counts then. */
-function isMendable({ failure }: Failed): boolean {
-  // The session in which it was begun is gone, and another was made; or a file that the device was to take from another
-  // release is not what it should be, and is asked for now.
-  return (
-    failure.reason === 'checksum-mismatch' || (failure.reason === 'device-refused' && failure.code === 'not-begun')
-  );
-}
+/** The session in which it was begun is gone: what arrived counts when it is begun anew. */
+const isGone = ({ failure }: Failed): boolean =>
+  failure.reason === 'connection-lost' || (failure.reason === 'device-refused' && failure.code === 'not-begun');
 
-type Attempted = Extract<Answer, { ok: true }> | (Failed & { readonly anew?: boolean });
+/** A file that the device was to take from another release is not what it should be, and is asked for now. */
+const isDamaged = ({ failure }: Failed): boolean => failure.reason === 'checksum-mismatch';
+
+/** How an attempt ended, how many bytes it found missing (`null`: it was not begun), and whether another one mends it. */
+interface Attempted {
+  readonly answer: Answer;
+  readonly missing: number | null;
+  readonly mendable?: boolean;
+}
 
 async function attempt(
   packed: Packed,
@@ -82,17 +91,19 @@ async function attempt(
     begunSchema,
     await ask('upload.begin', { release }, () => framesPayload(manifest)),
   );
-  if (!begun.ok) return begun;
-  const { path, missing, codecs } = begun.value;
-  const files = missing.flatMap((index) => packed.byEntry.get(index) ?? []);
+  if (!begun.ok) return { answer: begun, missing: null };
+  const { path, missing: indices, codecs } = begun.value;
+  const files = indices.flatMap((index) => packed.byEntry.get(index) ?? []);
+  const missing = bytesOf(files);
   for (const file of files) lacked.add(file);
   // What any beginning found missing was sent, in however many attempts.
   const sum = { sentFiles: lacked.size, sentBytes: bytesOf([...lacked]) };
-  if (path !== null) return { ok: true, value: { path, ...sum } };
+  if (path !== null) return { answer: { ok: true, value: { path, ...sum } }, missing };
   const failed = await put(packed, files, codecs, ask, performing);
-  if (failed !== null) return failed;
+  if (failed !== null) return { answer: failed, missing, mendable: isGone(failed) };
   const staged = checked('upload.stage', stagedSchema, await ask('upload.stage', { release }));
-  return staged.ok ? { ok: true, value: { ...staged.value, ...sum } } : { ...staged, anew: isMendable(staged) };
+  if (!staged.ok) return { answer: staged, missing, mendable: isGone(staged) || isDamaged(staged) };
+  return { answer: { ok: true, value: { ...staged.value, ...sum } }, missing };
 }
 
 /** Sends files in batches, each a stream of its own; `null` when all arrived. */
@@ -104,17 +115,17 @@ async function put(
   performing: Performing,
 ): Promise<Failed | null> {
   const progress = new Progress(bytesOf(files), performing.progress);
-  const [compression, pace] = [compressionOf(codecs), new Pace()];
-  let [before, buffers] = [0, new Buffers()];
-  for (const batch of batchesOf(files)) {
+  const [compression, pace, buffers] = [compressionOf(codecs), new Pace(), new Buffers()];
+  let before = 0;
+  for (let first = 0; first < files.length; first += MAX_BATCH_FILES) {
+    const batch = files.slice(first, first + MAX_BATCH_FILES);
     const arrived = (bytes: number): void => progress.at(before + bytes);
     let payload: Payload | null = null;
-    const again = (): Payload => {
-      // A connection that was lost never gives back what it had taken.
-      if (payload !== null) buffers = new Buffers();
-      return (payload = payloadOf(packed.tree, batch, { compression, pace, buffers, arrived }));
-    };
-    const answer = await ask('upload.put', { blobs: batch.map((file) => [file.sha256, file.size]) }, again);
+    const answer = await ask(
+      'upload.put',
+      { blobs: batch.map((file) => [file.sha256, file.size]) },
+      () => (payload = payloadOf(packed.tree, batch, { compression, pace, buffers, arrived })),
+    );
     // What was wrong with the file says more than what then failed on the device.
     const failure = (payload as Payload | null)?.failure;
     if (failure) return { ok: false, failure };
@@ -134,20 +145,6 @@ function checked<S extends Schema>(what: string, schema: S, answer: Answer): Che
 }
 
 const bytesOf = (files: readonly PackedFile[]): number => files.reduce((sum, file) => sum + file.size, 0);
-
-function* batchesOf(files: readonly PackedFile[]): Generator<readonly PackedFile[]> {
-  let batch: PackedFile[] = [];
-  let bytes = 0;
-  for (const file of files) {
-    if (batch.length > 0 && (batch.length >= MAX_BATCH_FILES || bytes + file.size > MAX_BATCH_BYTES)) {
-      yield batch;
-      [batch, bytes] = [[], 0];
-    }
-    batch.push(file);
-    bytes += file.size;
-  }
-  if (batch.length > 0) yield batch;
-}
 
 /** The device knows a blob by its digest alone; people know the file. */
 function named(answer: Failed, batch: readonly PackedFile[]): Failed {

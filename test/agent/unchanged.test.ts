@@ -68,9 +68,10 @@ test('a file that was written in place since its release was built is noticed, a
   const [first, second] = [pack(files), pack({ ...files, changed: 'after' })] as const;
   await stage(agent, first);
   writeFileSync(device.at('releases', first.id, 'run.py'), 'print(2)\n');
+  writeFileSync(device.at('releases', first.id, 'moded'), 'none of the same length');
   await send(agent, second);
   expect(await agent.fails('upload.stage', { release: second.id })).toMatchObject({ reason: 'checksum-mismatch' });
-  expect(await send(agent, second)).toEqual([sha256('print(1)\n')]);
+  expect(await send(agent, second)).toEqual([sha256('mode'), sha256('print(1)\n')]);
   await agent.ok('upload.stage', { release: second.id });
   expect([device.read('releases', second.id, 'run.py'), at(device, second, 'run.py').nlink]).toEqual(['print(1)\n', 1]);
   expect(isShared(device, 'a/b', [first, second])).toBe(true);

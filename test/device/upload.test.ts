@@ -130,10 +130,10 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
       const packed = pack({
         big,
         ...Object.fromEntries(
-          Array.from({ length: 60 }, (_, index) => [`many/${String(index)}`, `number ${String(index)}`]),
+          Array.from({ length: 10_050 }, (_, index) => [`many/${String(index)}`, `number ${String(index)}`]),
         ),
       });
-      expect(valueIn(await performer.perform(step(packed), performing()))).toMatchObject({ sentFiles: 61 });
+      expect(valueIn(await performer.perform(step(packed), performing()))).toMatchObject({ sentFiles: 10_051 });
       expect(readFileSync(join(arrived(packed.release), 'big')).equals(big)).toBe(true);
       await performer.close();
     });
@@ -270,6 +270,7 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
       await until('a content arrived', () => contents(device.root) > before);
       device.sshd.cut();
       expect(valueIn(await sent)).toMatchObject({ sentFiles: 4 });
+      expect(lastPutBytes(device.root)).toBeLessThanOrEqual(45 * 1024 * 1024);
       for (const name of ['0', '1', '2', '3']) {
         const sentAs = readFileSync(join(packed.from, 'tree', name));
         expect(readFileSync(join(arrived(packed.release), name)).equals(sentAs)).toBe(true);
@@ -279,6 +280,13 @@ describe.each(devices)('uploading to $kind', ({ missing, start }) => {
     });
   });
 });
+
+/** What the client sent last, as the device's journal has it. */
+function lastPutBytes(root: string): number {
+  const lines = readFileSync(join(root, 'state/journal.jsonl'), 'utf8').trim().split('\n');
+  const puts = lines.map((line) => JSON.parse(line) as { op: string; args: { bytes: number } });
+  return puts.findLast(({ op }) => op === 'upload.put')?.args.bytes ?? Infinity;
+}
 
 /** Contents of 15 MiB that have arrived whole, in a tree or before it. */
 function contents(root: string): number {

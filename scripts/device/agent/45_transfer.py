@@ -113,15 +113,18 @@ def drop_build(session):
 def upload_put(session, args):
     """Receives contents; each that is complete and right counts, whatever becomes of the connection afterwards."""
     arriving = Arriving(session, blob_list(args))
+    flushed = 0
     try:
         for content in session.frames():
             session.check()
             arriving.take(content)
+            came = session.message.frames.content
+            if session.build is not None and came - flushed >= FLUSH_BYTES:
+                session.build.flush_ahead()
+                flushed = came
         arriving.finish()
     finally:
         arriving.close()
-    if session.build is not None and session.message.frames.content >= FLUSH_BYTES:
-        session.build.flush_ahead()
 
 
 class Arriving:

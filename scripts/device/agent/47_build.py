@@ -28,6 +28,7 @@ class Build:
         self.placed = {}
         self.ending = False
         self.errors = []
+        self.flushing = None
         self.make_folders()
         self.missing = self.find()
         self.threads = [threading.Thread(target=self.take, daemon=True) for _ in range(min(MAX_COPY_THREADS, os.cpu_count() or 1))]
@@ -122,12 +123,14 @@ class Build:
                 return
 
     def flush_ahead(self):
-        """Has the disk begin while more comes; what goes wrong, the flush at the end says."""
+        """Has the disk begin while more comes, once at a time; what goes wrong, the flush at the end says."""
         def flush():
             with contextlib.suppress(OSError):
                 sync_tree(self.top)
 
-        threading.Thread(target=flush, daemon=True).start()
+        if self.flushing is None or not self.flushing.is_alive():
+            self.flushing = threading.Thread(target=flush, daemon=True)
+            self.flushing.start()
 
     def finish(self):
         """Everything that is still to be done; returns the tree's list."""
@@ -148,11 +151,18 @@ class Build:
         for entry in sorted(folders, key=lambda one: one['path'], reverse=True):
             os.chmod(self.place(entry), entry['mode'] & 0o777)
         listing = durable_listing(self.top)
-        for entry, origin in self.linked:
-            if not is_untouched(entry, listing.found.get(entry['path']) or os.lstat(self.place(entry)), origin):
-                forget(self.session, entry['sha256'])
-                raise Failed('checksum-mismatch', path=entry['path'], expected=entry['sha256'], actual='changed since it was built')
+        self.check_linked(listing)
         return listing
+
+    def check_linked(self, listing):
+        """Whether what came by links is as it was built; all that is not is asked for in the next attempt."""
+        touched = [
+            entry for entry, origin in self.linked
+            if not is_untouched(entry, listing.found.get(entry['path']) or os.lstat(self.place(entry)), origin)]
+        if touched:
+            forget(self.session, *(entry['sha256'] for entry in touched))
+            first = touched[0]
+            raise Failed('checksum-mismatch', path=first['path'], expected=first['sha256'], actual='changed since it was built')
 
     def place_files(self):
         """What arrived earlier moves into the tree; a content that is needed again is copied from there."""
@@ -312,10 +322,10 @@ def copying(source, place, entry):
         os.close(fd)
 
 
-def forget(session, digest):
-    """A damaged source must not count as there: the next upload brings the content again."""
+def forget(session, *digests):
+    """Damaged sources must not count as there: the next upload brings the contents again."""
     session.root.folder('state')
-    write_json(damaged_path(session), sorted(set(read_json(damaged_path(session)) or []) | {digest}))
+    write_json(damaged_path(session), sorted(set(read_json(damaged_path(session)) or []).union(digests)))
 
 
 def durable_listing(top):
