@@ -56,7 +56,8 @@ export function createLink(options: LinkOptions): Link {
   const closing = createClosing();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
-  let prepared: Promise<Linked> | null = null;
+  /** Why what was prepared came to nothing: the next request would only find the same. */
+  let unprepared: Linked | null = null;
   let loggedIn = (): void => undefined;
   let beatMs: number | null = null;
   let stopBeat = (): void => undefined;
@@ -98,9 +99,9 @@ export function createLink(options: LinkOptions): Link {
   };
 
   const linked = (cancel: Cancel | null): Promise<Linked> => {
-    const begun = prepared;
-    prepared = null;
-    if (begun !== null) return begun;
+    const failed = unprepared;
+    unprepared = null;
+    if (failed !== null) return Promise.resolve(failed);
     // Branches of a plan run side by side: they wait for the same connection.
     opening ??= open(closing.with(cancel)).finally(() => (opening = null));
     return opening;
@@ -149,10 +150,18 @@ export function createLink(options: LinkOptions): Link {
         session.request(request),
       ),
     prepare(cancel) {
+      // One that is lost is made again aloud, by the request.
+      if (live !== null || loss !== null) return Promise.resolve();
       return new Promise((resolve) => {
-        loggedIn = resolve;
-        prepared = linked(cancel);
-        void prepared.then(() => resolve());
+        let waits = true;
+        loggedIn = () => {
+          waits = false;
+          resolve();
+        };
+        void linked(cancel).then((opened) => {
+          if (waits && !opened.ok) unprepared = opened;
+          resolve();
+        });
       });
     },
     async fresh(request) {

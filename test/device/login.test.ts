@@ -2,10 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { DevicePerformerOptions } from '../../lib/device/performer.ts';
-import { BARE, cancelByHand, command, failureIn, performerFor, performing, rigEnded } from './rig.ts';
+import { packedTree } from './packed.ts';
+import { BARE, cancelByHand, command, failureIn, performerFor, performing, rigEnded, stepOf } from './rig.ts';
 import { freePort, keyPair, missingTools, startSshd, transports, writeSshConfig, type Sshd } from './sshd.ts';
+import { temporary } from './temporary.ts';
 
 const needs = missingTools === null ? '' : ` (needs ${missingTools})`;
 
@@ -143,6 +145,26 @@ describe.skipIf(missingTools !== null).each(transports)(`logging in by $transpor
     test('speaks another protocol', async () => {
       greet = (socket) => socket.end('220 mail.example.com ESMTP\r\n');
       expect(await attempt({ port })).toMatchObject({ reason: 'unreachable', code: 'EPROTO' });
+    });
+
+    test('an upload, which connects before it reads its tree, tries it as often as any other step does', async () => {
+      let tried = 0;
+      greet = (socket) => {
+        tried++;
+        socket.destroy();
+      };
+      const folder = temporary('login');
+      onTestFinished(() => folder.remove());
+      const performer = performerFor({ ...sshd.device, port });
+      const upload = stepOf('upload', packedTree(folder.path, { a: 'content' }));
+      const counts = [];
+      for (const step of [command(['true']), upload, upload, command(['true'])]) {
+        tried = 0;
+        expect(failureIn(await performer.perform(step, performing()))).toMatchObject({ reason: 'unreachable' });
+        counts.push(tried);
+      }
+      expect(new Set(counts)).toEqual(new Set([counts[0]]));
+      await performer.close();
     });
 
     test('says nothing: a cancel ends the wait', async () => {

@@ -193,13 +193,14 @@ def tree_digest(top):
 
 class Listing:
     """
-    A tree's list, one line for each entry (plain string work, for `status` looks at thousands), what the file system says
-    of each, and the latest moment, in ns, at which something in it was written, and at which anything about a file changed.
+    A tree's list, one line for each entry (plain string work, for `status` looks at thousands), and the latest moment,
+    in ns, at which something in it was written, and at which anything about a file changed. `found`, where it is given,
+    takes what the file system says of each entry.
     """
 
-    def __init__(self, top):
+    def __init__(self, top, found=None):
         self.lines = []
-        self.found = {}
+        self.found = found
         self.written = self.changed = os.stat(top).st_mtime_ns
         self.walk(top, '')
 
@@ -216,7 +217,8 @@ class Listing:
                 elif entry.is_dir(follow_symlinks=False):
                     extent = ''
                     self.walk(entry.path, path + '/')
-                self.found[path] = found
+                if self.found is not None:
+                    self.found[path] = found
                 self.written = max(self.written, found.st_mtime_ns)
                 self.changed = max(self.changed, found.st_ctime_ns)
                 self.lines.append('%s\0%o\0%s' % (path, found.st_mode, extent))

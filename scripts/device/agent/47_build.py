@@ -340,7 +340,7 @@ def durable_listing(top):
 
     thread = threading.Thread(target=flush)
     thread.start()
-    listing = Listing(top)
+    listing = Listing(top, {})
     thread.join()
     if failed:
         raise failed[0]
