@@ -40,7 +40,7 @@ export class Pace {
     plain: { bytes: 0, ms: 0 },
     packed: { bytes: 0, ms: 0 },
   };
-  readonly #underWay: { readonly way: Way; readonly end: number; readonly bytes: number }[] = [];
+  readonly #underWay: { readonly way: Way; readonly end: number; readonly bytes: number; readonly wire: number }[] = [];
   #sent = 0;
   #receivedMs: number | null = null;
   #packedBytes = 0;
@@ -73,17 +73,20 @@ export class Pace {
       this.#spared = this.#futile === 0 ? 0 : Math.min(2 ** this.#futile, MOST_SPARED);
     }
     this.#sent += bytes;
-    this.#underWay.push({ way, end: this.#sent, bytes });
+    this.#underWay.push({ way, end: this.#sent, bytes, wire });
   }
 
-  /** So many bytes of the stream had arrived, by the device's clock: what it says of two moments comes here in one. */
+  /** So many bytes of the stream had arrived, by the device's clock. Pieces of which it is told at once share the time. */
   received(bytes: number, atMs: number): void {
-    for (let first = this.#underWay[0]; first !== undefined && first.end <= bytes; first = this.#underWay[0]) {
-      this.#underWay.shift();
-      // The first one of a stream also took the way there and back.
-      if (this.#receivedMs !== null) count(this.#measured[first.way], first.bytes, atMs - this.#receivedMs);
-      this.#receivedMs = atMs;
+    const still = this.#underWay.findIndex(({ end }) => end > bytes);
+    const pieces = this.#underWay.splice(0, still === -1 ? this.#underWay.length : still);
+    if (pieces.length === 0) return;
+    // The first ones of a stream also took the way there and back.
+    if (this.#receivedMs !== null) {
+      const perByte = (atMs - this.#receivedMs) / pieces.reduce((sum, { wire }) => sum + wire, 0);
+      for (const piece of pieces) count(this.#measured[piece.way], piece.bytes, perByte * piece.wire);
     }
+    this.#receivedMs = atMs;
   }
 
   /** What is compressed already, an image say, comes in runs. */

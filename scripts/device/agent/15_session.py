@@ -158,12 +158,16 @@ class Session:
         return got
 
     def frames(self):
-        """The contents that follow the operation's line; what came so far, and when, is told after each."""
+        """The contents that follow the operation's line; what came so far, and when, is told often, but not after each."""
         if self.message.framed:
             self.message.frames = Frames(self)
-            for content in self.message.frames:
+            told, at = 0, 0.0
+            for number, content in enumerate(self.message.frames):
                 yield content
-                self.send({'id': self.message.id, 'received': self.message.frames.content, 'ms': round(time.monotonic() * 1000, 2)})
+                came, moment = self.message.frames.content, time.monotonic()
+                if number < TELL_FIRST or came - told >= TELL_BYTES or moment - at >= TELL_S:
+                    told, at = came, moment
+                    self.send({'id': self.message.id, 'received': came, 'ms': round(moment * 1000, 2)})
 
     def watch_silence(self):
         """
