@@ -34,9 +34,9 @@ export interface Link {
   request(request: Request, mode: Mode): Promise<Answer>;
   /**
    * Begins to make the connection that the next request will use, if there is none. Resolves when that takes nothing
-   * more from this side: once the device has let it in, or it is there, or cannot be.
+   * more from this side: to `null` once the device has let it in, or it is there; else to why it cannot be.
    */
-  prepare(cancel: Cancel | null): Promise<void>;
+  prepare(cancel: Cancel | null): Promise<Failure | null>;
   /** Asks over a connection and a session made for it alone: same run, no locks; for a while again if that is lost. */
   fresh(request: Request): Promise<Answer>;
   /** Begins to make the connection that the next `fresh` will use, while something else is waited for. */
@@ -56,8 +56,6 @@ export function createLink(options: LinkOptions): Link {
   const closing = createClosing();
   let live: Live | null = null;
   let opening: Promise<Linked> | null = null;
-  /** Why what was prepared came to nothing: the next request would only find the same. */
-  let unprepared: Linked | null = null;
   let loggedIn = (): void => undefined;
   let beatMs: number | null = null;
   let stopBeat = (): void => undefined;
@@ -99,9 +97,6 @@ export function createLink(options: LinkOptions): Link {
   };
 
   const linked = (cancel: Cancel | null): Promise<Linked> => {
-    const failed = unprepared;
-    unprepared = null;
-    if (failed !== null) return Promise.resolve(failed);
     // Branches of a plan run side by side: they wait for the same connection.
     opening ??= open(closing.with(cancel)).finally(() => (opening = null));
     return opening;
@@ -151,17 +146,12 @@ export function createLink(options: LinkOptions): Link {
       ),
     prepare(cancel) {
       // One that is lost is made again aloud, by the request.
-      if (live !== null || loss !== null) return Promise.resolve();
+      if (live !== null || loss !== null) return Promise.resolve(null);
       return new Promise((resolve) => {
-        let waits = true;
-        loggedIn = () => {
-          waits = false;
-          resolve();
-        };
-        void linked(cancel).then((opened) => {
-          if (waits && !opened.ok) unprepared = opened;
-          resolve();
-        });
+        loggedIn = () => resolve(null);
+        // Another's cancel ended an attempt that was shared: the request makes its own.
+        const another = (failure: Failure): boolean => failure.reason === 'cancelled' && !cancel?.cancelled;
+        void linked(cancel).then((opened) => resolve(opened.ok || another(opened.failure) ? null : opened.failure));
       });
     },
     async fresh(request) {

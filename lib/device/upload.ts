@@ -34,7 +34,8 @@ const stagedSchema = s.object({ path: s.string });
 export async function upload(link: Link, step: Extract<Step, { kind: 'upload' }>, around: Around): Promise<Answer> {
   const { performing, limits } = around;
   const cancel = performing.undoing ? null : performing.cancel;
-  await link.prepare(cancel);
+  const failure = await link.prepare(cancel);
+  if (failure !== null) return { ok: false, failure };
   const read = readPacked(around.projectDir, textOf(step.args.from));
   if (!read.ok) return read;
   // Prepared while the connection is made, where it is not there yet.

@@ -222,7 +222,7 @@ test('discard takes an unconfirmed release away, not a confirmed or the current 
 
 const packed = (codec: 1 | 2, content: Buffer, wire: Buffer, size = content.length): Frame => ({ codec, wire, size });
 
-test('frames of either kind may follow one another, and what came is told after each', async () => {
+test('frames of either kind may follow one another, and what came of the first is told after each', async () => {
   const device = new Device();
   const agent = device.session();
   const contents = [Buffer.from('one'), Buffer.alloc(900_000, 'two'), Buffer.from('three')];
@@ -235,6 +235,22 @@ test('frames of either kind may follow one another, and what came is told after 
   await agent.ok('upload.put', { blobs: list }, frames);
   expect(readdirSync(device.at('blobs')).sort()).toEqual(list.map(([digest]) => digest).sort());
   expect(agent.told).toMatchObject(cuts.slice(1).map((received) => ({ received })));
+});
+
+test('what came of many frames is told now and then', async () => {
+  const device = new Device();
+  const agent = device.session();
+  const { list, body } = blobs([Buffer.alloc(12_000_000, 'many')]);
+  const frames = Array.from({ length: 2_000 }, (_, at): Frame => {
+    const wire = body.subarray(at * 6_000, (at + 1) * 6_000);
+    return { codec: 0, wire, size: wire.length };
+  });
+  await agent.ok('upload.put', { blobs: list }, frames);
+  const told = agent.told.map((message) => ('received' in message ? message.received : 0));
+  expect(told.slice(0, 16)).toEqual(Array.from({ length: 16 }, (_, at) => (at + 1) * 6_000));
+  // By bytes twice; by the clock as often as this machine is slow, but never after each.
+  expect(told.length).toBeGreaterThanOrEqual(18);
+  expect(told.length).toBeLessThan(1_000);
 });
 
 test('zstd is offered where it can be undone, and undone then', async (context) => {

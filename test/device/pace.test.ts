@@ -43,6 +43,21 @@ test('a link that was slow for a moment is measured again', () => {
   expect(ways.slice(20).filter((way) => way === 'plain').length).toBeGreaterThan(4);
 });
 
+test('pieces of either kind of which it is told at once share the time, by what each took of the wire', () => {
+  const [pace, perMs] = [new Pace(), 50_000];
+  pace.begin();
+  const plain = Array.from({ length: 5 }, () => pace.next());
+  for (const { way, bytes } of plain) pace.sent(way, bytes, bytes);
+  const first = plain[0]?.bytes ?? 0;
+  pace.received(first, 0);
+  const piece = pace.next();
+  expect([...plain, piece].map(({ way }) => way)).toEqual([...Array<Way>(5).fill('plain'), 'packed']);
+  pace.sent('packed', piece.bytes, piece.bytes * 0.8);
+  pace.received(5 * first + piece.bytes, (4 * first + piece.bytes * 0.8) / perMs);
+  // The link is as fast as that, and a compressor would keep it back.
+  expect(pace.next().way).toBe('plain');
+});
+
 test('no more is under way than a slow link carries in a second', async () => {
   const flight = new Flight();
   let [out, at] = [0, 0];
