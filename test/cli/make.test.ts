@@ -177,7 +177,7 @@ describe('a fresh clone', () => {
     npm('[ "$1" = --version ] || echo "npm $*"');
     project.install();
     expect(make('deploy')).toEqual(ran('deploy{}'));
-    for (const name of ['package-lock.json', 'node_modules/.package-lock.json']) project.age(name, 100);
+    project.age(100, 'package-lock.json', 'node_modules/.package-lock.json');
     expect(make('deploy').stdout).toContain('npm ci --ignore-scripts\nnpm ci --ignore-scripts\nrun ');
     // With modules there, though old, -n plans as well.
     expect(make('-n deploy').stdout).toBe(

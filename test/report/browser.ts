@@ -46,7 +46,10 @@ export class Browser {
   readonly #profile = realpathSync(mkdtempSync(join(tmpdir(), 'slipway-chromium-')));
   readonly #child = spawn('chromium', [...FLAGS, `--user-data-dir=${this.#profile}`, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
+    // A group of its own: killed alone, its children would write into the profile while that is removed.
+    detached: true,
   });
+  readonly #ended = new Promise((resolve) => this.#child.once('exit', resolve));
   readonly #answers = new Map<number, (message: Message) => void>();
   readonly #heard: Message[] = [];
   readonly #waiting = new Map<string, () => void>();
@@ -102,10 +105,10 @@ export class Browser {
   }
 
   async close(): Promise<void> {
-    const ended = new Promise((resolve) => this.#child.once('close', resolve));
-    this.#child.kill('SIGKILL');
-    await ended;
-    // Children of the browser may still write for a moment.
+    if (this.#child.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
+    await this.#ended;
+    for (const stream of this.#child.stdio) stream?.destroy();
+    // What is killed may still end for a moment.
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
