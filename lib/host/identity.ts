@@ -15,6 +15,8 @@ export interface ProcessRow {
   readonly pid: number;
   readonly group: number;
   readonly started: string;
+  /** Of its program, as far as the system keeps it. */
+  readonly name: string;
 }
 
 /** `/proc` gives all of it without a process of its own; macOS has only `ps`. */
@@ -46,17 +48,19 @@ function procRow(pid: number): ProcessRow | null {
     const stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const [state, , group] = fields;
-    return state === 'Z' || state === 'X' ? null : { pid, group: Number(group), started: fields[19] ?? '' };
+    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+    return state === 'Z' || state === 'X' ? null : { pid, group: Number(group), started: fields[19] ?? '', name };
   } catch {
     return null;
   }
 }
 
 function psRows(select: readonly string[]): ProcessRow[] {
-  return ps([...select, '-o', 'pid=,pgid=,stat=,lstart=']).flatMap((line) => {
-    const found = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*\S)/.exec(line);
+  return ps([...select, '-o', 'pid=,pgid=,stat=,lstart=,comm=']).flatMap((line) => {
+    // `Thu Nov 26 10:43:43 2026` is five words.
+    const found = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+((?:\S+\s+){4}\S+)\s+(.*\S)/.exec(line);
     if (!found || found[3]?.startsWith('Z') === true) return [];
-    return [{ pid: Number(found[1]), group: Number(found[2]), started: found[4] ?? '' }];
+    return [{ pid: Number(found[1]), group: Number(found[2]), started: found[4] ?? '', name: found[5] ?? '' }];
   });
 }
 
@@ -75,18 +79,20 @@ function ps(args: readonly string[]): string[] {
 
 /** Whether a process was started with all these variables; false where its environment cannot be read. */
 export function hasEnvironment(pid: number, wanted: Readonly<Record<string, string>>): boolean {
-  const pairs = Object.entries(wanted).map(([name, value]) => `${name}=${value}`);
-  if (!LINUX) {
-    const words = ps(['-Eww', '-o', 'command=', '-p', String(pid)])
+  const found = environmentOf(pid);
+  return Object.entries(wanted).every(([name, value]) => found.includes(`${name}=${value}`));
+}
+
+/** The variables that a process was started with, as `NAME=value`; none where they cannot be read. */
+export function environmentOf(pid: number): readonly string[] {
+  if (!LINUX)
+    return ps(['-Eww', '-o', 'command=', '-p', String(pid)])
       .join('\n')
       .split(/\s/);
-    return pairs.every((pair) => words.includes(pair));
-  }
   try {
-    const found = readFileSync(`/proc/${String(pid)}/environ`, 'utf8').split('\0');
-    return pairs.every((pair) => found.includes(pair));
+    return readFileSync(`/proc/${String(pid)}/environ`, 'utf8').split('\0');
   } catch {
-    return false;
+    return [];
   }
 }
 

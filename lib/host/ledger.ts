@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import {
+  environmentOf,
   findProcess,
   hasEnvironment,
   lifeOf,
@@ -16,7 +17,10 @@ import { removeTree } from './tree.ts';
 
 /** What a run started and what of it ended, in a form that outlives the runner. */
 export interface Ledger {
-  /** Says that a process is about to start; its number, and what it must carry in its environment. */
+  /**
+   * Says that a process is about to start; its number, and what it must carry in its environment: by that it is found
+   * when the line was still to be written. One that shares the runner's group (not `own`) is written down at once.
+   */
   spawning(command: string, own: boolean): { readonly spawn: number; readonly marker: Marker };
   spawned(spawn: number, child: { readonly pid: number; readonly started: string }): void;
   /** The process and everything in its group are gone. */
@@ -50,7 +54,8 @@ const markerOf = (run: string, token: string, spawn: number): Marker => ({
 
 /**
  * Opens the ledger of a run; the file appears with its first line. No line is fsynced: written, it outlives a runner
- * that is killed, and a machine that loses power loses the processes, too.
+ * that is killed, and a machine that loses power loses the processes, too. Lines are written by the end of the turn:
+ * to be there before a command starts would cost a short one a tenth of its time, and its marker tells as much.
  */
 export function openLedger(slipwayDir: string, run: string): Ledger {
   const path = ledgerPath(slipwayDir, run);
@@ -58,7 +63,11 @@ export function openLedger(slipwayDir: string, run: string): Ledger {
   let file: LineFile | undefined;
   let count = 0;
   let token = randomBytes(8).toString('hex');
-  const write = (entry: Entry): void => file?.appendLine(JSON.stringify(entry), false);
+  const write = (entry: Entry, soon = false): void => {
+    const line = JSON.stringify(entry);
+    if (soon) file?.appendSoon(line);
+    else file?.appendLine(line, false);
+  };
   const begin = (): void => {
     if (file) return;
     const earlier = readEntries(path);
@@ -75,12 +84,12 @@ export function openLedger(slipwayDir: string, run: string): Ledger {
       begin();
       const spawn = ++count;
       open.add(spawn);
-      write({ spawning: spawn, command, own });
+      write({ spawning: spawn, command, own }, own);
       return { spawn, marker: markerOf(run, token, spawn) };
     },
-    spawned: (spawn, { pid, started }) => write({ spawned: spawn, pid, started }),
+    spawned: (spawn, { pid, started }) => write({ spawned: spawn, pid, started }, true),
     ended(spawn) {
-      if (open.delete(spawn)) file?.appendSoon(JSON.stringify({ ended: spawn } satisfies Entry));
+      if (open.delete(spawn)) write({ ended: spawn }, true);
     },
     close() {
       file?.close();
@@ -101,6 +110,12 @@ function readEntries(path: string): readonly Entry[] {
       return [];
     }
   });
+}
+
+/** What a dead runner left, and the name of what it started. */
+interface Left {
+  readonly group: Group;
+  readonly command: string;
 }
 
 interface OpenSpawn {
@@ -144,7 +159,10 @@ async function reapRun(slipwayDir: string, run: string, graceMs: number): Promis
   if (!found || lifeOf(found.runner) !== 'dead') return [];
   const sameBoot = found.runner.boot === ownIdentity().boot;
   const groups = sameBoot
-    ? openSpawns(entries).flatMap((left) => groupsOf(left, markerOf(run, found.token, left.spawn)))
+    ? [
+        ...openSpawns(entries).flatMap((left) => groupsOf(left, markerOf(run, found.token, left.spawn))),
+        ...groupsUnwritten(entries, run, found.token),
+      ]
     : [];
   await Promise.all(groups.map(({ group }) => endGroup(group, 'SIGTERM', graceMs)));
   removeTree(join(slipwayDir, 'tmp', run));
@@ -152,7 +170,7 @@ async function reapRun(slipwayDir: string, run: string, graceMs: number): Promis
   return groups.map(({ group, command }) => ({ run, pid: group.leader, command }));
 }
 
-function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly { group: Group; command: string }[] {
+function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly Left[] {
   if (child && own) {
     const group: Group = { leader: child.pid, own, marker };
     const surelyOurs =
@@ -164,13 +182,26 @@ function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly 
   return groupsWith(marker, command, own, child?.pid);
 }
 
+/** Of processes that carry the ledger's token, and a number that the runner did not come to write down. */
+function groupsUnwritten(entries: readonly Entry[], run: string, token: string): readonly Left[] {
+  const written = new Set(entries.flatMap((entry) => ('spawning' in entry ? [entry.spawning] : [])));
+  const { SLIPWAY_RUN, SLIPWAY_SPAWN } = markerOf(run, token, 0);
+  const prefix = `SLIPWAY_SPAWN=${SLIPWAY_SPAWN.slice(0, -1)}`;
+  const mine = findProcess(process.pid)?.group;
+  const groups = new Map<number, Left>();
+  for (const row of listProcesses()) {
+    if (row.group === mine) continue;
+    const variables = environmentOf(row.pid);
+    const spawn = Number(variables.find((pair) => pair.startsWith(prefix))?.slice(prefix.length));
+    if (Number.isNaN(spawn) || written.has(spawn) || !variables.includes(`SLIPWAY_RUN=${SLIPWAY_RUN}`)) continue;
+    const group: Group = { leader: row.group, own: true, marker: markerOf(run, token, spawn) };
+    if (!groups.has(row.group) || row.pid === row.group) groups.set(row.group, { group, command: row.name });
+  }
+  return [...groups.values()];
+}
+
 /** The groups of the living processes that carry a marker. A run inside of that run carries it, too: it does not end itself. */
-export function groupsWith(
-  marker: Marker,
-  command: string,
-  own = true,
-  leader?: number,
-): readonly { group: Group; command: string }[] {
+export function groupsWith(marker: Marker, command: string, own = true, leader?: number): readonly Left[] {
   const myGroup = findProcess(process.pid)?.group;
   const marked = listProcesses().filter(
     (row) => hasEnvironment(row.pid, marker) && row.pid !== process.pid && !(own && row.group === myGroup),
