@@ -27,22 +27,28 @@ export interface Before {
 /** Names one passing of one step or block: what the journal knows it by. */
 export const passingOf = (id: string, iteration: string): string => `${id}#${iteration}`;
 
+function splitPassing(passing: string): readonly [id: string, iteration: string] {
+  const hash = passing.lastIndexOf('#');
+  return [passing.slice(0, hash), passing.slice(hash + 1)];
+}
+
 /**
  * Whether a resumed walk does what its earlier life did not come to: in a task that had settled, and there only
  * outside of what was put back since.
  */
 export function goesOn(past: Before, id: string, iteration: string): boolean {
   if (!past.settled.has(id.slice(0, id.lastIndexOf('/')))) return false;
-  const within = (key: string): boolean => {
-    const hash = key.lastIndexOf('#');
-    const [outer, pass] = [key.slice(0, hash), key.slice(hash + 1)];
-    return (
-      id.startsWith(`${outer}.`) &&
-      !id.startsWith(`${outer}.recover.`) &&
-      (pass === '' || `${iteration}.`.startsWith(`${pass}.`))
-    );
-  };
-  return ![...past.undoing.keys(), ...past.guarded].some(within);
+  return ![...past.undoing.keys(), ...past.guarded].some((outer) => isWithin(outer, id, iteration));
+}
+
+/** Whether a step or block lies in another, in the same passing, but for what a guard does instead of its body. */
+function isWithin(outer: string, id: string, iteration: string): boolean {
+  const [around, pass] = splitPassing(outer);
+  return (
+    id.startsWith(`${around}.`) &&
+    !id.startsWith(`${around}.recover.`) &&
+    (pass === '' || `${iteration}.`.startsWith(`${pass}.`))
+  );
 }
 
 /** Tells a walk as events. Undo steps are `step-undone` once they happened, never steps of their own. */
@@ -87,8 +93,12 @@ export function eventsOf({ emit, line }: Sink, task: string, past: Before | null
       emit({ type: 'settled', id, task });
     },
     guardFailed(id, at, because) {
-      // Nothing says that an earlier life came to what the guard does instead.
-      if (because.reason === 'cut-off' && !past?.guarded.has(passingOf(id, at.iteration))) return false;
+      const key = passingOf(id, at.iteration);
+      // Nothing says that an earlier life came to what the guard does instead; or its body had succeeded, and a later
+      // failure, which this guard does not catch, put it back.
+      const putBack = (one: string): boolean => isWithin(key, ...splitPassing(one));
+      if (past && !past.guarded.has(key) && (because.reason === 'cut-off' || [...past.undoing.keys()].some(putBack)))
+        return false;
       emit({ type: 'guard-failed', id, ...pass(at) });
       return true;
     },

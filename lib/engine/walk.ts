@@ -219,17 +219,19 @@ export class Walker {
       facts.set(item.id, evaluate(item.body.result, facts));
       if (!performer.explores) return walked;
     } else {
+      // Before anything is put back: by this a resumed walk knows that it was the guard that put back, and none around it.
+      const caught = !this.stranded && !this.#isCancelled(at) && follower.guardFailed(item.id, at, walked.failure);
       if (!this.stranded) await this.#unwind(undos, walked.failure);
-      if (
-        this.stranded ||
-        (at.cancel.cancelled && !follower.replays) ||
-        !follower.guardFailed(item.id, at, walked.failure)
-      )
-        return walked;
+      if (!caught || this.stranded || this.#isCancelled(at)) return walked;
     }
     const recovered = await this.#block(item.recover, facts, { ...at, parent: item.id, certainty: maybe });
     if (!walked.ok && recovered.ok) facts.set(item.id, evaluate(item.recover.result, facts));
     return recovered;
+  }
+
+  /** A resumed walk goes through what was done before in spite of a cancel. */
+  #isCancelled(at: At): boolean {
+    return at.cancel.cancelled !== null && !this.#context.follower.replays;
   }
 
   async #within(item: ItemOf<'within'>, facts: Facts, at: At): Promise<Walked> {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { readJournal, replayPerformer } from '../../lib/engine/journal.ts';
 import type { RunEvent } from '../../lib/model/event.ts';
 import type { Plan } from '../../lib/model/plan.ts';
-import { fill, moves, planFrom } from './random-plan.ts';
+import { fill, moves, planFrom, type Move } from './random-plan.ts';
 import { run, type Ran } from './rig.ts';
 import { Life, World, locksOf } from './world.ts';
 
@@ -75,13 +75,30 @@ async function killEverywhere(
 const FULL = { fails: true, settles: true, parallel: true };
 const twoTasks = fc.tuple(moves(FULL), moves(FULL), fc.boolean());
 
+/** The body of a guard had succeeded when a later failure put it back; this guard has nothing to do with that. */
+const PUT_BACK_FROM_OUTSIDE: readonly (readonly Move[])[] = [
+  [
+    {
+      move: 'guard',
+      body: [{ move: 'parallel', left: [{ move: 'write', file: 1 }], right: [] }],
+      recover: [],
+    },
+    { move: 'parallel', left: [{ move: 'both', file: 1 }], right: [{ move: 'fail' }] },
+  ],
+  [
+    { move: 'guard', body: [{ move: 'guard', body: [{ move: 'write', file: 0 }], recover: [] }], recover: [] },
+    { move: 'within', body: [{ move: 'set', file: 0 }] },
+    { move: 'fail' },
+  ],
+];
+
 describe('a run that is killed at any line of its journal', { timeout: 120_000 }, () => {
   test('is recovered: every task is as before or as after, and recovering again changes nothing', async () => {
     await fc.assert(
       fc.asyncProperty(twoTasks, async ([one, other, chained]) =>
         killEverywhere(await caseOf(planFrom([one, other], chained), 2)),
       ),
-      { numRuns: 100 },
+      { numRuns: 100, examples: PUT_BACK_FROM_OUTSIDE.map((body) => [[body, [], false]]) },
     );
   });
 
