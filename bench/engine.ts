@@ -1,10 +1,10 @@
 /** What the engine itself costs: µs per in-process task, in three shapes of graph. Run: `node --import tsx bench/engine.ts [tasks]`. */
-import { createHash } from 'node:crypto';
 import { CancelSource } from '../lib/engine/cancel.ts';
 import { ALWAYS_RUN } from '../lib/engine/freshness.ts';
 import { makePlan } from '../lib/engine/graph.ts';
 import { isJournaled } from '../lib/engine/journal.ts';
 import { runPlan } from '../lib/engine/run.ts';
+import { sha256 } from '../lib/host/hash.ts';
 import type { RunEvent } from '../lib/model/event.ts';
 import type { Clock, LivePerformer } from '../lib/model/ports.ts';
 import { task, type Need, type Needs } from '../lib/model/task.ts';
@@ -50,7 +50,7 @@ async function round(
   const startMs = performance.now();
   const goals = goalsOf(shape);
   const declaredMs = performance.now();
-  const { plan } = makePlan(goals, (text) => createHash('sha256').update(text).digest('hex'));
+  const { plan } = makePlan(goals, sha256);
   const plannedMs = performance.now();
   const status = await runPlan(plan, {
     run: 'bench',

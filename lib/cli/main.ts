@@ -107,9 +107,13 @@ async function help({ tasks }: Project, invocation: Extract<Invocation, { kind: 
   return STATUS.done;
 }
 
+/** So many that their plan is most of the memory of a run. */
+const MANY_TASKS = 2_000;
+
 async function runTasks(context: Context, invocation: Extract<Invocation, { kind: 'run' }>): Promise<number> {
   const { goals, rest, mode, force, explain } = invocation;
   const { planGoals } = await import('./context.ts');
+  if (context.project.tasks.length >= MANY_TASKS) (await import('../host/v8-flags.ts')).keepHeapTight();
   const prepared = planGoals(context, goals, rest);
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
   if (mode.kind === 'plan')

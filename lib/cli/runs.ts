@@ -17,6 +17,7 @@ import { removeTree } from '../host/tree.ts';
 import { currentUser } from '../host/user.ts';
 import type { RunEvent } from '../model/event.ts';
 import { UsageError } from '../model/failure.ts';
+import { piecesOf, type Json } from '../model/json.ts';
 import type { Plan } from '../model/plan.ts';
 import { itemsIn, type Item } from '../model/step.ts';
 import type { AboutRun } from './about-run.ts';
@@ -78,6 +79,9 @@ export function leavesTraces({ nodes }: Plan): boolean {
   return nodes.length === 0 || nodes.some(({ body }) => ![...itemsIn(body)].every(harmless));
 }
 
+/** Of a node in a run's record: `plan`, `nodes`, one of them. */
+const NODE_DEPTH = 3;
+
 /** Begins a run's folder: the plan first, so that what died can be recovered. */
 export function beginRun(slipwayDir: string, run: string, plan: Plan, about: AboutRun, undoes?: string): void {
   makePrivateFolder(folderOf(slipwayDir, run));
@@ -94,13 +98,18 @@ export function beginRun(slipwayDir: string, run: string, plan: Plan, about: Abo
     ...(undoes === undefined ? {} : { undoes }),
   };
   const path = join(folderOf(slipwayDir, run), 'plan.json');
-  writeFileAtomic(path, `${JSON.stringify(record)}\n`, 0o600, leavesTraces(plan));
+  writeFileAtomic(path, textOf(record), 0o600, leavesTraces(plan));
+}
+
+function* textOf(record: RunRecord): Generator<string> {
+  yield* piecesOf(record as unknown as Json, NODE_DEPTH, (value) => JSON.stringify(value));
+  yield '\n';
 }
 
 /** Takes a run over: from now on this process is its runner. */
 export function adoptRun(slipwayDir: string, kept: KeptRun): void {
   const record: RunRecord = { ...kept.record, owner: ownIdentity() };
-  writeFileAtomic(join(folderOf(slipwayDir, kept.record.run), 'plan.json'), `${JSON.stringify(record)}\n`, 0o600);
+  writeFileAtomic(join(folderOf(slipwayDir, kept.record.run), 'plan.json'), textOf(record), 0o600);
 }
 
 /**

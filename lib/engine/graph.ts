@@ -1,5 +1,5 @@
 import { UsageError } from '../model/failure.ts';
-import { canonical, type Json } from '../model/json.ts';
+import { piecesOf, type Json } from '../model/json.ts';
 import type { Plan, PlanNode, Planned } from '../model/plan.ts';
 import type { Hash } from '../model/ports.ts';
 import { Recorder } from '../model/recorder.ts';
@@ -12,6 +12,13 @@ import { checkRefs } from './scope-check.ts';
 
 /** More nodes than this means that `needs` makes ever new params. */
 const MAX_NODES = 100_000;
+
+/** Of a node in a plan: `nodes`, one of them. */
+const NODE_DEPTH = 2;
+
+/** Shared by the many nodes that have none. */
+const NOTHING = Object.freeze({});
+const NO_NAMES: readonly string[] = Object.freeze([]);
 
 interface Draft {
   readonly id: string;
@@ -34,7 +41,9 @@ export function makePlan(goals: readonly Need[], hash: Hash, sources: () => Json
   const plan: Plan = {
     ...content,
     get digest() {
-      return (digest ??= hash(canonical({ ...(content as unknown as { [key: string]: Json }), sources: sources() })));
+      return (digest ??= hash(
+        piecesOf({ ...(content as unknown as { [key: string]: Json }), sources: sources() }, NODE_DEPTH),
+      ));
     },
   };
   return { plan, opaque };
@@ -165,8 +174,8 @@ function recordNode(draft: Draft, opaque: Map<StepId, OpaqueBody>): PlanNode {
     inputs: globs(spec.inputs),
     outputs: globs(spec.outputs),
     ...(spec.cache === false ? { cache: false } : {}),
-    env: spec.env ?? [],
-    resources: spec.resources ?? {},
+    env: spec.env ?? NO_NAMES,
+    resources: spec.resources ?? NOTHING,
     timeoutMs: spec.timeoutMs ?? null,
     retries: spec.retries ?? null,
     body: recorded.block,
@@ -177,7 +186,6 @@ function recordNode(draft: Draft, opaque: Map<StepId, OpaqueBody>): PlanNode {
 
 /** Params as the plan may show them: a secret one only by name. */
 function publicParams(task: AnyTask, params: { readonly [name: string]: unknown }): { readonly [name: string]: Json } {
-  return Object.fromEntries(
-    Object.entries(params).map(([name, value]) => [name, isSecret(task, name) ? '***' : (value as Json)]),
-  );
+  const shown = Object.entries(params).map(([name, value]) => [name, isSecret(task, name) ? '***' : (value as Json)]);
+  return shown.length === 0 ? NOTHING : (Object.fromEntries(shown) as { readonly [name: string]: Json });
 }

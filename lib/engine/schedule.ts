@@ -11,7 +11,7 @@ export type NodeState = 'done' | 'failed' | 'cancelled';
 
 interface Waiting {
   readonly node: PlanNode;
-  readonly dependents: number[];
+  dependents: number[];
   missing: number;
   priority: number;
   state: NodeState | null;
@@ -78,14 +78,19 @@ export async function schedule(
   return new Map(all.map((one) => [one.node.id, one.state ?? 'cancelled']));
 }
 
+const NONE: number[] = [];
+
 function link(nodes: readonly PlanNode[]): Waiting[] {
   const index = new Map(nodes.map((node, at) => [node.id, at]));
-  const all = nodes.map((node): Waiting => ({ node, dependents: [], missing: 0, priority: 0, state: null }));
+  const all = nodes.map((node): Waiting => ({ node, dependents: NONE, missing: 0, priority: 0, state: null }));
   all.forEach((one, at) => {
     for (const need of new Set(one.node.needs)) {
       const before = index.get(need);
       if (before === undefined) continue; // finished in an earlier life of the run
-      (all[before] as Waiting).dependents.push(at);
+      const needed = all[before] as Waiting;
+      // An array that begins empty makes room for seventeen: mostly it is one.
+      if (needed.dependents === NONE) needed.dependents = [at];
+      else needed.dependents.push(at);
       one.missing++;
     }
   });

@@ -134,13 +134,21 @@ function openIfThere(path: string): number | null {
   }
 }
 
-/** Replaces a file whole and, unless told otherwise, durably: written beside it, fsynced, renamed, the folder fsynced. */
-export function writeFileAtomic(path: string, content: string | Uint8Array, mode: number, durable = true): void {
+/**
+ * Replaces a file whole and, unless told otherwise, durably: written beside it, fsynced, renamed, the folder fsynced.
+ * A text in pieces is never held as a whole.
+ */
+export function writeFileAtomic(
+  path: string,
+  content: string | Uint8Array | Generator<string>,
+  mode: number,
+  durable = true,
+): void {
   const beside = besideOf(path);
   try {
     const fd = fs.openSync(beside, 'wx', mode);
     try {
-      writeAll(fd, Buffer.from(content));
+      for (const bytes of blocksOf(content)) writeAll(fd, bytes);
       // The umask took bits from the mode given to open.
       fs.fchmodSync(fd, mode);
       if (durable) fs.fsyncSync(fd);
@@ -153,6 +161,24 @@ export function writeFileAtomic(path: string, content: string | Uint8Array, mode
     throw error;
   }
   if (durable) syncFolder(dirname(path));
+}
+
+/** Bytes that are written at once of a text in pieces, about. */
+const BLOCK_BYTES = 64 * 1024;
+
+function* blocksOf(content: string | Uint8Array | Generator<string>): Generator<Uint8Array> {
+  if (typeof content === 'string' || content instanceof Uint8Array) {
+    yield Buffer.from(content);
+    return;
+  }
+  let text = '';
+  for (const piece of content) {
+    text += piece;
+    if (text.length < BLOCK_BYTES) continue;
+    yield Buffer.from(text);
+    text = '';
+  }
+  yield Buffer.from(text);
 }
 
 /** A name in the same folder, hence on the same file system, that nobody else uses. */

@@ -114,5 +114,5 @@ export interface Turns {
   ): Promise<(() => void) | null>;
 }
 
-/** sha256 of a text, in hexadecimal digits. */
-export type Hash = (text: string) => string;
+/** sha256 of a text, whole or in pieces, in hexadecimal digits. */
+export type Hash = (text: string | Iterable<string>) => string;

@@ -72,7 +72,7 @@ export class Recorder extends Site {
     const returned = body(root);
     const result = plainResult(returned);
     root.#recording.active = null;
-    return { block: { items: root.#items, result }, returned, opaque: root.#recording.opaque };
+    return { block: { items: root.#items.slice(), result }, returned, opaque: root.#recording.opaque };
   }
 
   get inChange(): boolean {
@@ -361,7 +361,7 @@ export class Recorder extends Site {
     this.#recording.active = inner;
     try {
       const returned = body(inner);
-      return { items: inner.#items, result: plainResult(returned) };
+      return { items: inner.#items.slice(), result: plainResult(returned) };
     } finally {
       this.#recording.active = this;
     }

@@ -79,6 +79,8 @@ export interface AnySpec extends Omit<TaskSpec<Params, Needs, unknown>, 'needs' 
   readonly steps?: (p: Recorder, context: never) => unknown;
 }
 
+const NO_PARAMS = Object.freeze({});
+
 const NAME = /^[a-z][a-z0-9-]*(:[a-z][a-z0-9-]*)*$/;
 
 /** Declares a task. */
@@ -88,31 +90,43 @@ export function task<const P extends Params = {}, const N extends Needs = {}, O 
 ): Task<P, O> {
   if (!NAME.test(name))
     throw new TypeError(`a task's name is lower case words with - and :, not ${JSON.stringify(name)}`);
-  const declared = ((params?: object): Need<O> => ({ task: declared, params: { ...params } })) as unknown as Task<P, O>;
-  const trace = callSite();
-  Object.defineProperties(declared, {
-    taskName: { value: name },
-    spec: { value: spec },
-    source: { get: () => sourceOf(trace.stack) },
-  });
-  return declared;
+  const declared = ((params?: object): Need<O> => ({
+    task: declared,
+    params: params ? { ...params } : NO_PARAMS,
+  })) as unknown as Task<P, O>;
+  return Object.setPrototypeOf(Object.assign(declared, { taskName: name, spec, trace: callSite() }), PROTOTYPE) as Task<
+    P,
+    O
+  >;
 }
+
+/** Of all tasks: a getter on each, and the properties of functions made otherwise, take five hundred bytes of each. */
+const PROTOTYPE = Object.create(Function.prototype, {
+  source: {
+    get(this: { readonly trace: Trace }) {
+      return sourceOf(this.trace.stack);
+    },
+  },
+}) as object;
 
 interface Trace {
   readonly stack?: string;
 }
 
-/** Where `task` was called, in few frames, and put into words only when somebody asks: ten thousand tasks ask nothing. */
+/** Where the caller was called, in few frames, and put into words only when somebody asks: ten thousand tasks ask nothing. */
 function callSite(): Trace {
   const engine = Error as unknown as { stackTraceLimit?: number };
   const before = engine.stackTraceLimit;
-  engine.stackTraceLimit = 3;
+  engine.stackTraceLimit = FRAMES;
   const trace = new Error() as Trace;
   if (before !== undefined) engine.stackTraceLimit = before;
   return trace;
 }
 
+/** Of `callSite`, of `task`, of who calls that. */
+const FRAMES = 3;
+
 function sourceOf(stack: string | undefined): string {
-  const frame = stack?.split('\n')[3] ?? '';
+  const frame = stack?.split('\n')[FRAMES] ?? '';
   return /\(?((?:file:\/\/)?[^()\s]+:\d+):\d+\)?$/.exec(frame)?.[1]?.replace('file://', '') ?? 'unknown';
 }

@@ -21,9 +21,9 @@ export interface TaskState {
   /** How far the running step has come, where it tells. */
   progress: StepProgress | null;
   /** What its steps that run, failed or were stopped printed last, not yet safe to print. */
-  readonly outputs: Map<StepId, Kept>;
+  outputs: ReadonlyMap<StepId, Kept>;
   /** Its steps that failed. */
-  readonly failures: Map<StepId, Failure>;
+  failures: ReadonlyMap<StepId, Failure>;
 }
 
 /** Follows the events of a run: the state that every report for people is made from. */
@@ -54,7 +54,7 @@ export class Outcomes {
         this.#taskOf.set(event.id, event.task);
         if (event.effect === 'tells') this.#telling.add(event.id);
         const task = this.tasks.get(event.task);
-        task?.outputs.delete(event.id);
+        if (task) task.outputs = without(task.outputs, event.id);
         if (task) [task.doing, task.progress] = [event.line, null];
         return [];
       }
@@ -98,9 +98,10 @@ export class Outcomes {
     const rest = ['stdout', 'stderr'].flatMap((stream) => this.#lines.end(`${stream} ${event.id}`));
     const lines = this.#output(event.id, rest);
     const task = this.tasks.get(this.taskOf(event.id));
-    if (event.type === 'step-failed') task?.failures.set(event.id, event.failure);
-    else {
-      task?.outputs.delete(event.id);
+    if (event.type === 'step-failed') {
+      if (task) task.failures = new Map(task.failures).set(event.id, event.failure);
+    } else {
+      if (task) task.outputs = without(task.outputs, event.id);
       this.#told(event.id, event.value);
     }
     return lines;
@@ -112,7 +113,7 @@ export class Outcomes {
     task.state = event.outcome;
     task.durationMs = event.durationMs;
     task.failure = event.failure ?? null;
-    if (event.failure === undefined) task.outputs.clear();
+    if (event.failure === undefined) task.outputs = NONE;
   }
 
   #told(id: StepId, value: Json): void {
@@ -125,7 +126,7 @@ export class Outcomes {
     const task = this.tasks.get(this.taskOf(id));
     if (task === undefined || lines.length === 0) return lines;
     const kept = task.outputs.get(id) ?? new Kept();
-    task.outputs.set(id, kept);
+    if (!task.outputs.has(id)) task.outputs = new Map(task.outputs).set(id, kept);
     kept.add(lines);
     const last = lines.findLast((line) => line.trim() !== '');
     if (last !== undefined) task.doing = neutral(last, false);
@@ -141,9 +142,19 @@ const begun = (task: string, startedMs: number): TaskState => ({
   failure: null,
   doing: '',
   progress: null,
-  outputs: new Map(),
-  failures: new Map(),
+  outputs: NONE,
+  failures: NONE,
 });
+
+/** Most tasks print nothing and fail nowhere: of ten thousand, each would hold two maps. */
+const NONE = new Map<StepId, never>();
+
+function without<T>(all: ReadonlyMap<StepId, T>, id: StepId): ReadonlyMap<StepId, T> {
+  if (!all.has(id)) return all;
+  const rest = new Map(all);
+  rest.delete(id);
+  return rest;
+}
 
 /** The step that made a task fail or stop: the one with the task's own failure, otherwise the last that failed. */
 export function failedStep({ failure, failures }: TaskState): StepId | null {

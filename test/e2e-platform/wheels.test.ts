@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { Facts, settleRefs } from '../../lib/engine/facts.ts';
 import { makePlan } from '../../lib/engine/graph.ts';
+import { sha256 } from '../../lib/host/hash.ts';
 import { known } from '../../lib/model/fact.ts';
 import { deviceName } from '../../lib/model/param.ts';
 import { itemsIn } from '../../lib/model/step.ts';
@@ -28,9 +28,7 @@ const tags = (libcMinor: number): readonly string[] => [
 
 /** The command that the task would run for such a board. */
 function pipArgv(python: string, wheelPlatforms: readonly string[]): readonly string[] {
-  const { plan } = makePlan([buildWheels({ to: deviceName('jetson') })], (text) =>
-    createHash('sha256').update(text).digest('hex'),
-  );
+  const { plan } = makePlan([buildWheels({ to: deviceName('jetson') })], sha256);
   const steps = (task: string): readonly { readonly id: string; readonly kind: string; readonly args: unknown }[] => {
     const node = plan.nodes.find((one) => one.task === task);
     return node === undefined ? [] : [...itemsIn(node.body)].flatMap((item) => (item.type === 'step' ? [item] : []));

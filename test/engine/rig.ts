@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { CancelSource } from '../../lib/engine/cancel.ts';
 import { ALWAYS_RUN } from '../../lib/engine/freshness.ts';
 import { makePlan } from '../../lib/engine/graph.ts';
 import { isDurable, isJournaled } from '../../lib/engine/journal.ts';
+import { sha256 as hash } from '../../lib/host/hash.ts';
 import { runPlan, type Past, type RunOptions } from '../../lib/engine/run.ts';
 import type { RunEvent } from '../../lib/model/event.ts';
 import type { Known } from '../../lib/model/fact.ts';
@@ -17,7 +17,7 @@ import { s, type Schema } from '../../lib/model/schema.ts';
 import type { Effect, Step } from '../../lib/model/step.ts';
 import { task, type Needs, type TaskSpec } from '../../lib/model/task.ts';
 
-export const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+export { hash };
 
 export const boom: Failure = { reason: 'exit-non-zero', command: 'boom', exitCode: 1, tail: [] };
 export const interrupted: Failure = { reason: 'cancelled', signal: 'SIGINT' };

@@ -15,7 +15,7 @@ import {
   without,
 } from '../../lib/model/choice.ts';
 import { known, unknown, type Fact } from '../../lib/model/fact.ts';
-import { canonical, sameJson, type Json } from '../../lib/model/json.ts';
+import { canonical, piecesOf, sameJson, type Json } from '../../lib/model/json.ts';
 import { describe as spell, evaluate, plain, Ref, refsIn, secret, text, type Lookup } from '../../lib/model/ref.ts';
 import { check, s, type Schema } from '../../lib/model/schema.ts';
 
@@ -210,7 +210,19 @@ test('canonical text is the same for the same data, and parses back to it', () =
       expect(canonical(JSON.parse(canonical(one)) as Json)).toBe(canonical(one));
       expect(JSON.parse(canonical(one))).toEqual(one);
       expect(sameJson(one, other)).toBe(canonical(one) === canonical(other));
+      for (const depth of [0, 1, 2, 9]) expect([...piecesOf(one, depth)].join('')).toBe(canonical(one));
     }),
   );
+  expect([...piecesOf({ b: [1, { d: 2 }], a: {} }, 2)]).toEqual([
+    '{"a":',
+    '{}',
+    ',"b":',
+    '[',
+    '1',
+    ',',
+    '{"d":2}',
+    ']',
+    '}',
+  ]);
   expect(canonical({ b: 1, a: { d: 1, c: [] } })).toBe('{"a":{"c":[],"d":1},"b":1}');
 });
