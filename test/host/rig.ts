@@ -116,7 +116,7 @@ export const shell = (script: string, args: object = {}, more: object = {}): Ste
 export const nodeEval = (source: string, ...args: string[]): string[] => [process.execPath, '-e', source, ...args];
 
 /** Asks again and again until it is so; fails after the deadline. */
-export async function until(what: string, holds: () => boolean, deadlineMs = 10_000): Promise<void> {
+export async function until(what: string, holds: () => boolean, deadlineMs = 30_000): Promise<void> {
   const end = Date.now() + deadlineMs;
   while (!holds()) {
     if (Date.now() > end) throw new Error(`not in time: ${what}`);
