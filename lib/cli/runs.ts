@@ -98,10 +98,10 @@ export function beginRun(slipwayDir: string, run: string, plan: Plan, about: Abo
     ...(undoes === undefined ? {} : { undoes }),
   };
   const path = join(folderOf(slipwayDir, run), 'plan.json');
-  writeFileAtomic(path, textOf(record), 0o600, leavesTraces(plan));
+  writeFileAtomic(path, recordText(record), 0o600, leavesTraces(plan));
 }
 
-function* textOf(record: RunRecord): Generator<string> {
+function* recordText(record: RunRecord): Generator<string> {
   yield* piecesOf(record as unknown as Json, NODE_DEPTH, (value) => JSON.stringify(value));
   yield '\n';
 }
@@ -109,7 +109,7 @@ function* textOf(record: RunRecord): Generator<string> {
 /** Takes a run over: from now on this process is its runner. */
 export function adoptRun(slipwayDir: string, kept: KeptRun): void {
   const record: RunRecord = { ...kept.record, owner: ownIdentity() };
-  writeFileAtomic(join(folderOf(slipwayDir, kept.record.run), 'plan.json'), textOf(record), 0o600);
+  writeFileAtomic(join(folderOf(slipwayDir, kept.record.run), 'plan.json'), recordText(record), 0o600);
 }
 
 /**

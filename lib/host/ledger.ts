@@ -159,10 +159,9 @@ async function reapRun(slipwayDir: string, run: string, graceMs: number): Promis
   if (!found || lifeOf(found.runner) !== 'dead') return [];
   const sameBoot = found.runner.boot === ownIdentity().boot;
   const groups = sameBoot
-    ? [
-        ...openSpawns(entries).flatMap((left) => groupsOf(left, markerOf(run, found.token, left.spawn))),
-        ...groupsUnwritten(entries, run, found.token),
-      ]
+    ? [...openSpawns(entries), ...unwrittenSpawns(entries, found.token)].flatMap((left) =>
+        groupsOf(left, markerOf(run, found.token, left.spawn)),
+      )
     : [];
   await Promise.all(groups.map(({ group }) => endGroup(group, 'SIGTERM', graceMs)));
   removeTree(join(slipwayDir, 'tmp', run));
@@ -182,22 +181,18 @@ function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly 
   return groupsWith(marker, command, own, child?.pid);
 }
 
-/** Of processes that carry the ledger's token, and a number that the runner did not come to write down. */
-function groupsUnwritten(entries: readonly Entry[], run: string, token: string): readonly Left[] {
+/** What living processes carry with the ledger's token, and the runner did not come to write down. */
+function unwrittenSpawns(entries: readonly Entry[], token: string): readonly OpenSpawn[] {
   const written = new Set(entries.flatMap((entry) => ('spawning' in entry ? [entry.spawning] : [])));
-  const { SLIPWAY_RUN, SLIPWAY_SPAWN } = markerOf(run, token, 0);
-  const prefix = `SLIPWAY_SPAWN=${SLIPWAY_SPAWN.slice(0, -1)}`;
-  const mine = findProcess(process.pid)?.group;
-  const groups = new Map<number, Left>();
-  for (const row of listProcesses()) {
-    if (row.group === mine) continue;
-    const variables = environmentOf(row.pid);
-    const spawn = Number(variables.find((pair) => pair.startsWith(prefix))?.slice(prefix.length));
-    if (Number.isNaN(spawn) || written.has(spawn) || !variables.includes(`SLIPWAY_RUN=${SLIPWAY_RUN}`)) continue;
-    const group: Group = { leader: row.group, own: true, marker: markerOf(run, token, spawn) };
-    if (!groups.has(row.group) || row.pid === row.group) groups.set(row.group, { group, command: row.name });
+  const prefix = `SLIPWAY_SPAWN=${token}.`;
+  const found = new Map<number, OpenSpawn>();
+  for (const { pid, group, name } of listProcesses()) {
+    const carried = environmentOf(pid).find((pair) => pair.startsWith(prefix));
+    const spawn = Number(carried?.slice(prefix.length));
+    if (carried === undefined || written.has(spawn)) continue;
+    if (!found.has(spawn) || pid === group) found.set(spawn, { spawn, command: name, own: true });
   }
-  return [...groups.values()];
+  return [...found.values()];
 }
 
 /** The groups of the living processes that carry a marker. A run inside of that run carries it, too: it does not end itself. */
