@@ -15,7 +15,7 @@ import type { Freshness } from './freshness.ts';
 import type { Hold, Holding } from './holding.ts';
 import { NO_SERVICES, RunServices } from './run-services.ts';
 import { schedule, type Capacity, type NodeState } from './schedule.ts';
-import { countServices, scheduled, serviceCheck, servicesOf, type ServicesOf } from './services.ts';
+import { brings, countServices, scheduled, serviceCheck, servicesOf, type ServicesOf } from './services.ts';
 import { Walker } from './walk.ts';
 
 /** What a run is performed with. */
@@ -66,6 +66,7 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
       keepGoing,
       stopped: () => !past && options.cancel.cancelled !== null,
       ...(options.random && { random: options.random }),
+      ...(!past && { brings: brings(services) }),
     },
     (node) => run.begin(node),
   );
@@ -121,7 +122,7 @@ class PlanRun {
   /** A task to its end; a service until it is up. */
   async begin(node: PlanNode): Promise<NodeState> {
     const service = this.services.get(node.id);
-    if (service) return (await service.ready) ? 'done' : 'failed';
+    if (service) return (await service.ready) ? 'up' : 'failed';
     return (await this.#node(node)).state;
   }
 

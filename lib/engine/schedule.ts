@@ -7,7 +7,8 @@ export interface Capacity {
   readonly cpu: number;
 }
 
-export type NodeState = 'done' | 'failed' | 'cancelled';
+/** `up`: a service that whoever needs it can use from now on, and that goes on occupying what it occupies. */
+export type NodeState = 'done' | 'up' | 'failed' | 'cancelled';
 
 interface Waiting {
   readonly node: PlanNode;
@@ -20,11 +21,14 @@ interface Waiting {
 /** So many ready nodes that do not fit are passed over in search of one that does. */
 const MAX_MISFITS = 64;
 
-/** How nodes are chosen. `random` (0 to 1): what may run in any order is taken in one that it decides. */
+/** How nodes are chosen. */
 export interface Choice {
   readonly keepGoing: boolean;
   readonly stopped: () => boolean;
+  /** 0 to 1: what may run in any order is taken in one that it decides. */
   readonly random?: () => number;
+  /** Services that are up while a node runs, and until the last node that has them has run; a service has itself. */
+  readonly brings?: (node: PlanNode) => readonly PlanNode[];
 }
 
 /**
@@ -38,16 +42,17 @@ export async function schedule(
   runNode: (node: PlanNode) => Promise<NodeState>,
 ): Promise<ReadonlyMap<string, NodeState>> {
   const all = link(nodes);
-  const { random } = options;
+  const { random, brings } = options;
   if (random) for (const one of all) one.priority = random();
   const ready = new Ready(all);
-  const running = new Running(capacity);
+  const running = new Running(capacity, nodes, brings);
   let failed = false;
   await new Promise<void>((resolve, reject) => {
     const finish = (one: Waiting, state: NodeState): void => {
       one.state = state;
-      failed ||= state !== 'done';
-      if (state !== 'done') return;
+      const succeeded = state === 'done' || state === 'up';
+      failed ||= !succeeded;
+      if (!succeeded) return;
       for (const index of one.dependents) {
         if (--(all[index] as Waiting).missing === 0) ready.add(index);
       }
@@ -55,7 +60,7 @@ export async function schedule(
     const launch = (one: Waiting): void => {
       running.enter(one.node);
       runNode(one.node).then((state) => {
-        running.leave(one.node);
+        running.leave(one.node, state);
         finish(one, state);
         start();
       }, reject);
@@ -161,43 +166,75 @@ class Ready {
   }
 }
 
-/** What runs now and what it occupies. */
+const NONE_BROUGHT: readonly PlanNode[] = [];
+
+/** What runs now, with the services that are up: all that occupies something. */
 class Running {
   readonly #capacity: Capacity;
-  readonly #mutexes = new Set<string>();
+  readonly #brings: (node: PlanNode) => readonly PlanNode[];
+  readonly #occupants = new Set<PlanNode>();
+  /** Of each service, how many nodes that have it have not ended. */
+  readonly #users = new Map<PlanNode, number>();
+  #occupied = occupiedBy(this.#occupants);
   count = 0;
-  #memoryMb = 0;
-  #cpu = 0;
 
-  constructor(capacity: Capacity) {
+  constructor(capacity: Capacity, nodes: readonly PlanNode[], brings: Choice['brings']) {
     this.#capacity = capacity;
+    this.#brings = brings ?? ((): typeof NONE_BROUGHT => NONE_BROUGHT);
+    for (const node of nodes) for (const service of this.#brings(node)) this.#use(service, 1);
   }
 
   get full(): boolean {
     return this.count >= this.#capacity.jobs;
   }
 
-  fits({ resources }: PlanNode): boolean {
+  fits(node: PlanNode): boolean {
     if (this.full) return false;
     if (this.count === 0) return true;
-    const { memoryMb = 0, cpu = 0, mutex = [] } = resources;
-    if (this.#memoryMb + memoryMb > this.#capacity.memoryMb || this.#cpu + cpu > this.#capacity.cpu) return false;
-    return !mutex.some((name) => this.#mutexes.has(name));
+    const added = [node, ...this.#brings(node)].filter((one) => !this.#occupants.has(one));
+    const { memoryMb, cpu, mutexes } = this.#occupied;
+    const more = occupiedBy(new Set(added));
+    return (
+      memoryMb + more.memoryMb <= this.#capacity.memoryMb &&
+      cpu + more.cpu <= this.#capacity.cpu &&
+      !more.mutexes.some((name) => mutexes.includes(name))
+    );
   }
 
   enter(node: PlanNode): void {
-    this.#count(node, 1);
-    for (const name of node.resources.mutex ?? []) this.#mutexes.add(name);
+    this.count++;
+    for (const one of [node, ...this.#brings(node)]) this.#occupants.add(one);
+    this.#occupied = occupiedBy(this.#occupants);
   }
 
-  leave(node: PlanNode): void {
-    this.#count(node, -1);
-    for (const name of node.resources.mutex ?? []) this.#mutexes.delete(name);
+  leave(node: PlanNode, state: NodeState): void {
+    this.count--;
+    if (state === 'up') return;
+    this.#occupants.delete(node);
+    for (const service of this.#brings(node)) if (this.#use(service, -1) === 0) this.#occupants.delete(service);
+    this.#occupied = occupiedBy(this.#occupants);
   }
 
-  #count({ resources }: PlanNode, sign: 1 | -1): void {
-    this.count += sign;
-    this.#memoryMb += sign * (resources.memoryMb ?? 0);
-    this.#cpu += sign * (resources.cpu ?? 0);
+  #use(service: PlanNode, more: 1 | -1): number {
+    const users = (this.#users.get(service) ?? 0) + more;
+    this.#users.set(service, users);
+    return users;
   }
+}
+
+interface Occupied {
+  readonly memoryMb: number;
+  readonly cpu: number;
+  readonly mutexes: readonly string[];
+}
+
+function occupiedBy(nodes: ReadonlySet<PlanNode>): Occupied {
+  let [memoryMb, cpu] = [0, 0];
+  const mutexes: string[] = [];
+  for (const { resources } of nodes) {
+    memoryMb += resources.memoryMb ?? 0;
+    cpu += resources.cpu ?? 0;
+    mutexes.push(...(resources.mutex ?? []));
+  }
+  return { memoryMb, cpu, mutexes };
 }

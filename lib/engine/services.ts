@@ -18,6 +18,8 @@ export interface ServicesOf {
   readonly uses: (node: PlanNode) => readonly string[];
 }
 
+const NO_NODES: readonly PlanNode[] = [];
+
 const holds = (node: PlanNode): boolean => {
   for (const item of itemsIn(node.body)) if (item.type === 'hold') return true;
   return false;
@@ -58,6 +60,15 @@ function hoisted(nodes: readonly PlanNode[], services: ReadonlySet<string>): rea
  */
 export const scheduled = ({ nodes, services, goals }: ServicesOf): readonly PlanNode[] =>
   services.size === 0 ? nodes : nodes.filter(({ id }) => !services.has(id) || goals.has(id));
+
+/** The services that are up while a node runs: those that it needs, those that they need in turn, and itself if it is one. */
+export function brings(of: ServicesOf): (node: PlanNode) => readonly PlanNode[] {
+  if (of.services.size === 0) return () => NO_NODES;
+  const all = new Map(
+    of.nodes.map((node) => [node.id, withTheirs(of.services.has(node.id) ? [node.id] : of.uses(node), of)]),
+  );
+  return ({ id }) => all.get(id) ?? NO_NODES;
+}
 
 /** Why a service is up: its users, unless it is a goal. */
 export function serviceCheck(

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { schedule, type Capacity, type NodeState } from '../../lib/engine/schedule.ts';
+import { schedule, type Capacity, type Choice, type NodeState } from '../../lib/engine/schedule.ts';
 import type { PlanNode } from '../../lib/model/plan.ts';
 import type { Resources } from '../../lib/model/task.ts';
 import { seededRandom } from '../../lib/host/random.ts';
@@ -28,7 +28,13 @@ class Yard {
   over = false;
   readonly end: Promise<ReadonlyMap<string, NodeState>>;
 
-  constructor(nodes: readonly PlanNode[], capacity: Partial<Capacity> = {}, keepGoing = false, random?: () => number) {
+  constructor(
+    nodes: readonly PlanNode[],
+    capacity: Partial<Capacity> = {},
+    keepGoing = false,
+    random?: () => number,
+    brings?: Choice['brings'],
+  ) {
     const run = (one: PlanNode): Promise<NodeState> => {
       this.order.push(one.id);
       return new Promise((resolve) => this.running.set(one.id, resolve));
@@ -36,7 +42,7 @@ class Yard {
     this.end = schedule(
       nodes,
       { jobs: 2, memoryMb: 100, cpu: 4, ...capacity },
-      { keepGoing, stopped: () => this.stopped, ...(random && { random }) },
+      { keepGoing, stopped: () => this.stopped, ...(random && { random }), ...(brings && { brings }) },
       run,
     ).finally(() => (this.over = true));
   }
@@ -168,6 +174,42 @@ describe('the schedule', () => {
         Promise.reject(new Error('defect')),
       ),
     ).rejects.toThrow('defect');
+  });
+
+  describe('counts a service as long as it is up', () => {
+    const [db, web] = [node('db', [], { memoryMb: 60, mutex: ['disk'] }), node('web', [], { memoryMb: 30 })];
+    /** Names of tasks that need the database, or both services. */
+    const brings = ({ id }: PlanNode): readonly PlanNode[] =>
+      id === 'web' || id.startsWith('both') ? [web, db] : id.startsWith('db') ? [db] : [];
+
+    test('from the first that needs it to the end of the last', async () => {
+      const nodes = [node('db-a', [], { memoryMb: 20 }), node('db-b', ['db-a']), node('big', [], { memoryMb: 41 })];
+      const yard = new Yard(nodes, { jobs: 3 }, false, undefined, brings);
+      expect(yard.now).toEqual(['db-a']);
+      expect(await yard.finish('db-a')).toEqual(['db-b']);
+      expect(await yard.finish('db-b')).toEqual(['big']);
+    });
+
+    test('once, however many need it', () => {
+      const nodes = [node('db-a', [], { memoryMb: 20 }), node('db-b', [], { memoryMb: 20 })];
+      expect(new Yard(nodes, {}, false, undefined, brings).now).toEqual(['db-a', 'db-b']);
+    });
+
+    test('with those that it needs, and what they take for themselves', async () => {
+      const nodes = [node('both'), node('c', [], { memoryMb: 11 }), node('d', [], { mutex: ['disk'] }), node('e')];
+      const yard = new Yard(nodes, { jobs: 4 }, false, undefined, brings);
+      expect(yard.now).toEqual(['both', 'e']);
+      expect(await yard.finish('both')).toEqual(['e', 'c', 'd']);
+    });
+
+    test('that is asked for itself until the end', async () => {
+      const nodes = [web, node('both'), node('c', [], { memoryMb: 11 }), node('d', [], { memoryMb: 11 })];
+      const yard = new Yard(nodes, { jobs: 4 }, false, undefined, brings);
+      expect(await yard.finish('web', 'up')).toEqual(['both']);
+      // Nothing else runs: what does not fit runs alone, or never would.
+      expect(await yard.finish('both')).toEqual(['c']);
+      expect(await yard.finish('c')).toEqual(['d']);
+    });
   });
 
   test('looks at each waiting node a bounded number of times, however many wait for one mutex', async () => {

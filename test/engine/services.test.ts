@@ -32,10 +32,11 @@ const died = { reason: 'service-ended', service: 'x', exitCode: 9, tail: [] } as
 const address = operation('address', 'reads', s.string);
 
 /** A task that starts `NAME` and holds it up; it hands on an address. */
-const service = (name: string, needs: Needs = {}): Need =>
+const service = (name: string, needs: Needs = {}, spec: object = {}): Need =>
   task(name, {
     summary: 'a service',
     needs,
+    ...spec,
     steps(p) {
       const url = p.probe(address, { name: `${name} address` });
       change(p, `${name} up`);
@@ -84,6 +85,26 @@ describe('a task that needs a service', () => {
       'done',
       'done',
     ]);
+  });
+
+  test('has what it occupies beside it: what does not fit waits until it is no longer needed', async () => {
+    const db = service('db', { disk: service('disk', {}, { resources: { memoryMb: 60 } }) });
+    const performer = new ByHand();
+    const ran = run(planned(user('one', { db }), user('big', {}, { resources: { memoryMb: 50 } })), performer, {
+      capacity: { jobs: 4, memoryMb: 100, cpu: 1 },
+    });
+    for (const name of ['disk address', 'disk up', 'db address', 'db up', 'one']) {
+      await settled();
+      expect(performer.did.at(-1)).toBe(name);
+      await performer.finish(name, 'here');
+    }
+    await settled();
+    expect(performer.did).toContain('big');
+    for (const name of ['big', 'not db up', 'not disk up']) {
+      await settled();
+      await performer.finish(name, 'here');
+    }
+    expect((await ran).status).toBe(0);
   });
 
   test('gets what the service yielded, through a task without steps as well', async () => {
