@@ -17,8 +17,14 @@ type Meta = ImportMeta | { readonly url: string };
  * Everything beyond listing is loaded only when it is needed.
  */
 export async function main(meta: Meta, project: Project): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', unheard);
   process.exitCode = await guarded(() => carryOut(meta, project));
   setTimeout(() => process.exit(), LAST_CALL_MS).unref();
+}
+
+/** Who closes a pipe wants to read no more. A run listens as well, and ignores whatever becomes of its output. */
+function unheard(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE' && this.listenerCount('error') === 1) throw error;
 }
 
 async function guarded(work: () => Promise<number>): Promise<number> {

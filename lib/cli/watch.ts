@@ -8,6 +8,7 @@ import { StepFailed, type Failure } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Cancel } from '../model/ports.ts';
 import { explainFailure } from '../report/explain.ts';
+import { neutral } from '../report/neutral.ts';
 import type { Context } from './context.ts';
 import { perform, type PerformOptions, type Prepared, type Watching } from './perform.ts';
 import { say } from './reporting.ts';
@@ -17,8 +18,12 @@ import { watchedInputs, type Changes, type Watched } from './watched.ts';
 /** After the last of a burst of changes it rests so long, in ms, but not longer than that after the first. */
 const QUIET_MS = 100;
 const MAX_BURST_MS = 2_000;
-/** A file that changes during so many runs in a row, and only then, is written by what runs. */
-const MAX_IN_A_ROW = 3;
+/** An input that changes during so many runs of its task in a row, and only then, is written by the task. */
+const SAME_IN_A_ROW = 3;
+/** The same of any of its inputs: names may be new each time. Somebody who edits during a slow task does so less often. */
+const ANY_IN_A_ROW = 5;
+/** What changes so soon after a service came up, in ms, may be its own doing. */
+const SETTLING_MS = 2_000;
 /** Paths that are named when they change. */
 const MAX_NAMED = 3;
 
@@ -33,7 +38,7 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
   const holding = new Holding();
   const bell = new Bell();
   const watcher = await openWatcher(context.projectDir, watched.globs, () => bell.ring());
-  const selfWriters = new SelfWriters();
+  const [selfWriters, settling] = [new SelfWriters('run'), new SelfWriters('started')];
   const closing: Watching['closing'] = new Map();
   tellUnknown(plan, watched.unknown);
   try {
@@ -50,7 +55,13 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
       } else if (cancelledBy(cancel) === null) {
         tellLost(holding);
         say('watching for changes; Ctrl-C ends');
-        changes = await nextChanges(watched, watcher, bell, cancel);
+        const upMs = clock.nowMs();
+        const services = new Set(holding.ids.filter((id) => ran.has(id)));
+        changes = await nextChanges(watched, watcher, bell, cancel, (found) => {
+          if (services.size > 0 && clock.nowMs() < upMs + SETTLING_MS) return settling.sift(found, services);
+          settling.forget();
+          return found;
+        });
         selfWriters.forget();
       }
       if (cancelledBy(cancel) !== null) break;
@@ -67,14 +78,21 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
   }
 }
 
-/** Waits until something differs; empty when cancelled. */
-async function nextChanges(watched: Watched, watcher: Watcher, bell: Bell, cancel: Cancel): Promise<Changes> {
+/** Waits until something differs that counts; empty when cancelled. */
+async function nextChanges(
+  watched: Watched,
+  watcher: Watcher,
+  bell: Bell,
+  cancel: Cancel,
+  sift: (changes: Changes) => Changes,
+): Promise<Changes> {
   let changes: Changes = new Map();
   while (changes.size === 0 && cancelledBy(cancel) === null) {
     await bell.rung(cancel);
     await bell.quiet(cancel);
     await watcher.sound();
     changes = watched.changes();
+    if (changes.size > 0) changes = sift(changes);
   }
   return changes;
 }
@@ -123,7 +141,12 @@ function tellLost(holding: Holding): void {
 function named(changes: Changes): string {
   const paths = [...new Set([...changes.values()].flat())];
   const more = paths.length > MAX_NAMED ? ` and ${String(paths.length - MAX_NAMED)} more` : '';
-  return paths.slice(0, MAX_NAMED).join(', ') + more;
+  return (
+    paths
+      .slice(0, MAX_NAMED)
+      .map((path) => neutral(path, false))
+      .join(', ') + more
+  );
 }
 
 /** Services that stand on a changed input: their own, or one of a task that they need. */
@@ -166,25 +189,29 @@ class Bell {
   }
 }
 
-/** Finds out which files are changed by the runs themselves: those would follow each other for ever. */
+/** Finds out which tasks write what they read: their runs would follow each other for ever. */
 class SelfWriters {
+  readonly #again: string;
+  /** By task, and by task and path: runs in a row during which it changed. */
   readonly #inARow = new Map<string, number>();
+  /** Of those, what is taken to be the task's doing, until a run of it leaves it alone. */
   readonly #known = new Set<string>();
 
-  /** What changed during a run that is to be run for; files that the run wrote itself are named instead. */
+  constructor(again: 'run' | 'started') {
+    this.#again = again;
+  }
+
+  /** What changed while these tasks ran and is to be run for; what they wrote themselves is named instead. */
   sift(changes: Changes, ran: ReadonlySet<string>): Changes {
-    const paths = new Set([...changes.values()].flat());
-    for (const path of this.#inARow.keys()) if (!paths.has(path)) this.#inARow.delete(path);
-    for (const path of paths) {
-      this.#inARow.set(path, (this.#inARow.get(path) ?? 0) + 1);
-      if (this.#inARow.get(path) === MAX_IN_A_ROW) this.#known.add(path);
-    }
+    const mine = new Map([...changes].filter(([task]) => ran.has(task)));
+    this.#count(mine, ran);
     const left = new Map<string, readonly string[]>();
     for (const [task, all] of changes) {
-      const own = ran.has(task) ? all.filter((path) => this.#known.has(path)) : [];
+      const known = (path: string): boolean => this.#known.has(task) || this.#known.has(keyOf(task, path));
+      const own = ran.has(task) ? all.filter(known) : [];
       if (own.length > 0)
         say(
-          `${task} writes its own inputs: ${named(new Map([[task, own]]))}; it is not run again for that. Was it you? Save once more`,
+          `${task} writes its own inputs: ${named(new Map([[task, own]]))}; it is not ${this.#again} again for that. Was it you? Save once more`,
         );
       const others = all.filter((path) => !own.includes(path));
       if (others.length > 0) left.set(task, others);
@@ -192,8 +219,22 @@ class SelfWriters {
     return left;
   }
 
+  #count(changes: Changes, ran: ReadonlySet<string>): void {
+    const keys = new Set([...changes].flatMap(([task, paths]) => [task, ...paths.map((path) => keyOf(task, path))]));
+    for (const key of this.#inARow.keys()) if (!keys.has(key)) this.#inARow.delete(key);
+    for (const key of this.#known) if (!keys.has(key) && ran.has(taskIn(key))) this.#known.delete(key);
+    for (const key of keys) {
+      const times = (this.#inARow.get(key) ?? 0) + 1;
+      this.#inARow.set(key, times);
+      if (times === (key === taskIn(key) ? ANY_IN_A_ROW : SAME_IN_A_ROW)) this.#known.add(key);
+    }
+  }
+
   /** Somebody changed something while nothing ran. */
   forget(): void {
     this.#inARow.clear();
   }
 }
+
+const keyOf = (task: string, path: string): string => `${task}\0${path}`;
+const taskIn = (key: string): string => key.split('\0', 1)[0] ?? key;

@@ -109,6 +109,14 @@ describe('a deploy that is signalled', () => {
     await isBack('EPIPE');
   });
 
+  test('an answer that nobody reads on ends quietly', async () => {
+    for (const asked of [['history'], ['status'], ['config'], ['--graph', 'dot'], ['--help']]) {
+      const answer = `{ ${project.commandLine(asked)}; echo "status $?" >&2; } | exec 1>&- sleep 0`;
+      const { stdout, stderr } = await project.spawn(['bash', '-c', answer]).ended;
+      expect(`${stdout}${stderr}`.replace('REHEARSAL: nothing reached a real board\n', '')).toBe('status 0\n');
+    }
+  });
+
   test('npm killed in front of it counts as HUP', async () => {
     project.edit();
     project.replace('server.py', OWN, ILL);

@@ -83,26 +83,73 @@ test('Ctrl-C during a run ends the run as well', () =>
     expect(project.runs()).toHaveLength(1);
   }));
 
+const FMT = `await main(import.meta, { tasks: [reader('fmt', { inputs: ['src/**'] })] });`;
+
+/** The next run of `fmt` writes that file, or none. */
+async function formats(rigged: Commands, path?: string): Promise<void> {
+  const fmt = await rigged.started('fmt');
+  if (path !== undefined) fmt.write(path, `formatted ${String(rigged.count('fmt'))}`);
+  fmt.exit(0);
+}
+
+const accused = (running: Running): number => running.text().match(/fmt writes its own inputs: /g)?.length ?? 0;
+
 test('a task that writes its own inputs is named, and not run for ever', () =>
-  watched(
-    `await main(import.meta, { tasks: [reader('fmt', { inputs: ['src/**'] })] });`,
-    ['fmt'],
-    async (project, rigged, running) => {
-      const write = async (): Promise<void> => {
-        const fmt = await rigged.started('fmt');
-        fmt.write('src/a.txt', `formatted ${String(rigged.count('fmt'))}`);
-        fmt.exit(0);
-      };
-      for (let n = 0; n < 3; n++) await write();
-      await idle(running, 1);
-      expect(running.text().match(/fmt writes its own inputs: src\/a\.txt;/g)).toHaveLength(1);
-      project.write('src/b.txt', 'by hand');
-      await write();
-      await idle(running, 2);
-      expect(rigged.count('fmt')).toBe(4);
-      await interrupted(running);
-    },
-  ));
+  watched(FMT, ['fmt'], async (project, rigged, running) => {
+    for (let n = 0; n < 3; n++) await formats(rigged, 'src/a.txt');
+    await idle(running, 1);
+    expect(running.text().match(/fmt writes its own inputs: src\/a\.txt;/g)).toHaveLength(1);
+    project.write('src/b.txt', 'by hand');
+    await formats(rigged, 'src/a.txt');
+    await idle(running, 2);
+    expect(rigged.count('fmt')).toBe(4);
+    await interrupted(running);
+  }));
+
+test('so is one whose files have new names each time', () =>
+  watched(FMT, ['fmt'], async (project, rigged, running) => {
+    for (let n = 0; n < 5; n++) await formats(rigged, `src/${String(n)}\x1b[41m.txt`);
+    await idle(running, 1);
+    expect(accused(running)).toBe(1);
+    expect(running.text()).not.toContain('\x1b[41m');
+    project.write('src/b.txt', 'by hand');
+    await formats(rigged, 'src/new.txt');
+    await idle(running, 2);
+    expect(rigged.count('fmt')).toBe(6);
+    await interrupted(running);
+  }));
+
+test('one that has left a file alone is not held to write it: what is edited during a later run counts', () =>
+  watched(FMT, ['fmt'], async (project, rigged, running) => {
+    // Somebody who saves the same file during three runs.
+    for (let n = 0; n < 3; n++) await formats(rigged, 'src/a.txt');
+    await idle(running, 1);
+    project.write('src/b.txt', '1');
+    await formats(rigged);
+    await idle(running, 2);
+    project.write('src/b.txt', '2');
+    await formats(rigged, 'src/a.txt');
+    await formats(rigged);
+    await idle(running, 3);
+    expect([accused(running), rigged.count('fmt')]).toEqual([1, 6]);
+    await interrupted(running);
+  }));
+
+test('a service that writes its own inputs when it has come up is named, and not started anew for ever', () =>
+  watched(SERVED, ['api'], async (project, rigged, running) => {
+    for (let n = 1; n <= 3; n++) {
+      const api = await rigged.started('api');
+      api.print('up\n');
+      await idle(running, n);
+      api.write('src/a.txt', `written ${String(n)}`);
+      if (n < 3) await api.gone;
+    }
+    await until('it is named', () =>
+      running.text().includes('api writes its own inputs: src/a.txt; it is not started'),
+    );
+    expect(rigged.count('api')).toBe(3);
+    await interrupted(running);
+  }));
 
 test("a task that writes the same again runs once more, and what others declare to make is nobody else's edit", () =>
   watched(
