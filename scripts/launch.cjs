@@ -198,6 +198,38 @@ function mapStacks(bundle) {
     [String(error), ...frames.map((frame) => `    at ${original(frame.toString())}`)].join('\n');
 }
 
+/** Until every task that was asked for is recorded, what is thrown is a mistake in `tasks.ts`, and nothing ran. */
+let planned = false;
+/** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.planned')] = () => (planned = true);
+
+/** Our own names tell nobody anything; `ReferenceError` does. */
+const UNNAMED = new Set(['Error', 'TypeError']);
+const NO_MODULE = 'a tasks.ts is a module: write "type": "module" into its package.json, or name it tasks.mts';
+/** Most places that are named. */
+const MAX_FRAMES = 3;
+
+/**
+ * What is wrong, and where in the files of the project; the whole stack where it names none of them.
+ * @type {(error: unknown) => void}
+ */
+function tellMistake(error) {
+  const thrown = /** @type {Error & { hint?: string, code?: string }} */ (
+    error instanceof Error ? error : { name: 'Error', message: String(error) }
+  );
+  const { name, message, stack, code = '' } = thrown;
+  const hint = code.startsWith('ERR_REQUIRE_') ? NO_MODULE : thrown.hint;
+  const root = path.dirname(__dirname);
+  const others = ['node:', '/node_modules/', `${root}/lib/`, `${root}/dist/`, `${root}/scripts/launch`];
+  const frames = (stack ?? '').split('\n').filter((line) => /^ {4}at .*:\d+:\d+\)?$/.test(line));
+  const own = frames.filter((frame) => !others.some((other) => frame.includes(other)));
+  // What cannot be read says by itself where, and was thrown by who reads it.
+  const isRead = name === 'SyntaxError' || name === 'TransformError' || code !== '';
+  const places = own.length > 0 ? own.slice(0, MAX_FRAMES) : isRead ? [] : frames;
+  const what = UNNAMED.has(name) || name === 'TransformError' ? message : `${name}: ${message}`;
+  const lines = [`slipway: ${what}`, ...(hint === undefined ? [] : [`  ${hint}`]), ...places];
+  process.stderr.write(`${lines.join('\n')}\n`);
+}
+
 /** @param {string} bundle */
 function readMap(bundle) {
   try {
@@ -212,6 +244,7 @@ function readMap(bundle) {
 
 /** Node's own status for it. */
 const UNSETTLED = 13;
+const USAGE = 2;
 const [, , tasks] = process.argv;
 if (tasks === undefined) throw new Error('launch.cjs is told which tasks.ts to run');
 // From here on the command line is that of `node tasks.ts …`.
@@ -227,6 +260,10 @@ launch(path.resolve(tasks)).then(
   () => (settled = true),
   (/** @type {unknown} */ error) => {
     settled = true;
+    if (!planned) {
+      process.exitCode = USAGE;
+      return tellMistake(error);
+    }
     process.nextTick(() => {
       throw error;
     });

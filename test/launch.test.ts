@@ -290,10 +290,42 @@ if (process.env.ODD === 'fail') throw new Error('on purpose');\n`;
     const waits = await project.launch(['--list'], { ODD: 'wait' });
     expect(waits).toMatchObject({ said: `${how} one`, status: 13 });
     const fails = await project.launch(['--list'], { ODD: 'fail', NODE_OPTIONS: '--unhandled-rejections=warn' });
-    expect(fails).toMatchObject({ said: `${how} one`, status: 1 });
-    expect(fails.rest).toContain('on purpose');
+    expect(fails).toMatchObject({ said: `${how} one`, status: 2 });
+    expect(fails.rest).toMatch(/slipway: on purpose\n {4}at .*\/tasks\.ts:\d+:\d+\)?\n$/);
     if (how === 'tsx') await project.performed();
   }
+});
+
+describe('a mistake in tasks.ts is told with where it is, status 2:', () => {
+  test.each([
+    ['a name', "task('A', { summary: 'A' });", /^slipway: a task's name is lower case .*\n {4}at .*\/tasks\.ts:3:/],
+    ['what is not defined', 'nope();', /^slipway: ReferenceError: nope is not defined\n {4}at .*\/tasks\.ts:3:/],
+    ['what is no error', "throw 'x';", /^slipway: x\n$/],
+    ['what cannot be read', 'const = 1;', /^slipway: .*\n.*tasks\.ts:3:\d+: ERROR: [^\n]*\n$/],
+    ['a file that is not there', "import './nowhere.ts';", /^slipway: Cannot find module .*nowhere\.ts[^\n]*\n$/],
+    [
+      'a timeout',
+      "system({ name: 'x', keep: 1, services: [] });",
+      /^slipway: keep must be .*\n {4}at .*\/tasks\.ts:3:/,
+    ],
+    [
+      'steps',
+      "const steps = (p) => void p.serve([{ name: 'x', argv: ['true'], after: ['y'] }]);\nawait main(import.meta, { tasks: [task('odd', { summary: 'o', steps })] });",
+      /^slipway: x starts after y, which is no service\n {4}at .*\/tasks\.ts:3:/,
+    ],
+  ])('%s', async (_, mistake, told) => {
+    project.write('tasks.ts', `import { main, system, task } from 'slipway';\nvoid main, system, task;\n${mistake}\n`);
+    const { said, rest, status } = await project.launch(['odd']);
+    expect(`${said}\n${rest}`).toMatch(told);
+    expect(status).toBe(2);
+  });
+
+  test('no module', async () => {
+    project.write('package.json', '{}');
+    const { rest, status } = await project.launch(['--list']);
+    expect(rest).toContain('or name it tasks.mts\n');
+    expect(status).toBe(2);
+  });
 });
 
 test('a tasks.ts that exports something is bundled like any other', async () => {

@@ -70,6 +70,7 @@ async function argvMeant(argv: readonly string[], { tasks }: Project): Promise<r
 }
 
 async function dispatch(meta: Meta, project: Project, invocation: Invocation): Promise<number> {
+  if (invocation.kind === 'verb') tellLauncher('planned');
   switch (invocation.kind) {
     case 'version':
       return version();
@@ -121,6 +122,7 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   const { planGoals } = await import('./context.ts');
   if (context.project.tasks.length >= MANY_TASKS) (await import('../host/v8-flags.ts')).keepHeapTight();
   const prepared = planGoals(context, goals, rest);
+  tellLauncher('planned');
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
   if (mode.kind === 'plan')
     return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force, explain });
@@ -129,13 +131,16 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   const status = invocation.watch
     ? await (await import('./watch.ts')).watch(context, prepared, options)
     : await (await import('./perform.ts')).perform(context, prepared, options);
-  tellLauncher();
+  tellLauncher('performed');
   return status;
 }
 
-/** `scripts/launch.cjs`, where it started this process, makes its bundle anew, or keeps its code, after a run: no sooner, and in no dry run. */
-function tellLauncher(): void {
-  (globalThis as { readonly [of: symbol]: (() => void) | undefined })[Symbol.for('slipway.performed')]?.();
+/**
+ * To `scripts/launch.cjs`, where it started this process. What is thrown until all is `planned` is a mistake in `tasks.ts`;
+ * after a run that was `performed`, no sooner and in no dry run, it makes its bundle anew, or keeps its code.
+ */
+function tellLauncher(what: 'planned' | 'performed'): void {
+  (globalThis as { readonly [of: symbol]: (() => void) | undefined })[Symbol.for(`slipway.${what}`)]?.();
 }
 
 async function verb(context: Context, invocation: Extract<Invocation, { kind: 'verb' }>): Promise<number> {

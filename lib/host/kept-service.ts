@@ -1,6 +1,6 @@
 import { CancelSource } from '../engine/cancel.ts';
 import type { Failure } from '../model/failure.ts';
-import type { Restart } from '../model/service-here.ts';
+import { endedHow, type Restart } from '../model/service-here.ts';
 import { cancelledBy } from './cancel.ts';
 import { clock } from './clock.ts';
 import { portIsFree } from './port.ts';
@@ -101,9 +101,7 @@ export class KeptService {
     if (cancelledBy(this.#stop) || restart === null || restarts > restart.times) return false;
     if (failure.reason === 'port-in-use') return false;
     const restMs = Math.min(restart.backoffMs * 2 ** (restarts - 1), MAX_BACKOFF_MS);
-    const how =
-      failure.reason === 'service-ended' && failure.exitCode !== null ? ` with status ${String(failure.exitCode)}` : '';
-    const what = failure.reason === 'service-ended' ? `ended${how}` : 'did not get ready';
+    const what = failure.reason === 'service-ended' ? endedHow(failure) : 'did not get ready';
     const text = `${name} ${what}: it is started again in ${String(restMs / 1000)} s (${String(restarts)} of ${String(restart.times)})`;
     this.#supervision.output('stderr', `${text}\n`);
     await clock.sleep(restMs, this.#stop);
@@ -120,8 +118,10 @@ export class KeptService {
 }
 
 function endedBy(service: string, end: ProcessEnd, running: RunningProcess): Failure {
-  if (!end.ok && end.failure.reason !== 'exit-non-zero' && end.failure.reason !== 'killed-by-signal')
-    return end.failure;
-  const exitCode = end.ok ? end.exitCode : end.failure.reason === 'exit-non-zero' ? end.failure.exitCode : null;
-  return { reason: 'service-ended', service, exitCode, tail: running.tail() };
+  const ended = { reason: 'service-ended', service, tail: running.tail() } as const;
+  if (end.ok) return { ...ended, exitCode: end.exitCode };
+  const { failure } = end;
+  if (failure.reason === 'exit-non-zero') return { ...ended, exitCode: failure.exitCode };
+  if (failure.reason === 'killed-by-signal') return { ...ended, exitCode: null, signal: failure.signal };
+  return failure;
 }

@@ -36,7 +36,7 @@ async function canListen(port: number): Promise<boolean> {
 
 /** What a URL answers now: an HTTP status, or the code of what went wrong. */
 export async function ask(url: string): Promise<number | string> {
-  const { get } = await import('node:http');
+  const { get } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
   return new Promise((resolve) => {
     const request = get(url, { timeout: ASK_MS, agent: false }, (response) => {
       response.resume();

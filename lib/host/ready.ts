@@ -14,6 +14,9 @@ const POLL_MS = 100;
 /** Longest line in which a pattern is looked for, in characters. */
 const MAX_LINE = 64 * 1024;
 
+/** A carriage return ends a line as well: progress is printed over itself, and terminals are written to by both. */
+const LINE_END = /\r?\n|\r/;
+
 /** What tells that a service is ready, with the time that it may take. */
 export interface Readiness {
   readonly ready: Ready;
@@ -102,7 +105,7 @@ export class LineWatch {
     const pattern = this.#pattern;
     if (pattern === null || this.#found) return;
     const lines = (this.#begun[stream] + text)
-      .split('\n')
+      .split(LINE_END)
       .map((line) => stripVTControlCharacters(line.slice(-MAX_LINE)));
     this.#begun[stream] = lines.at(-1) ?? '';
     this.#last = lines.findLast((line) => line.trim() !== '') ?? this.#last;

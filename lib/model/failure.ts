@@ -31,6 +31,7 @@ export type Failure =
       readonly reason: 'service-ended';
       readonly service: string;
       readonly exitCode: number | null;
+      readonly signal?: string;
       readonly tail: readonly string[];
     }
   /** A task that holds services up has nobody left who needs them: no fault, it ends well. */

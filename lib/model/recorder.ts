@@ -301,6 +301,7 @@ export class Recorder extends Site {
    * They stop in the reverse order.
    */
   serve(services: readonly ServiceHere[]): void {
+    if (services.length === 0) throw new TypeError('serve starts services, and was given none');
     const up = (service: ServiceHere) => (p: Recorder) =>
       void p.change({
         touches: [p.service(service.name)],

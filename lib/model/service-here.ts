@@ -1,4 +1,4 @@
-import { UsageError } from './failure.ts';
+import { UsageError, type Failure } from './failure.ts';
 import { plain, type Value } from './ref.ts';
 import type { StepArgs } from './step.ts';
 
@@ -38,14 +38,25 @@ interface ProcessHere {
   readonly restart?: Restart;
 }
 
+/** How a service ended, in words. */
+export const endedHow = ({ exitCode, signal }: Extract<Failure, { reason: 'service-ended' }>): string =>
+  exitCode !== null
+    ? `ended with status ${String(exitCode)}`
+    : signal === undefined
+      ? 'ended'
+      : `was ended by ${signal}`;
+
 /** Most times in a row that a service may be started again. */
 const MAX_RESTARTS = 100;
 
 /** The arguments of the step that starts a service; refuses what could never be kept to. */
 export function startArgs({ name, ...spec }: ServiceHere): StepArgs['service'] {
-  const { ready, readyTimeoutMs, restart } = spec;
+  const { ready, readyTimeoutMs, restart, argv, port } = spec;
+  if (argv.length === 0)
+    throw new UsageError(`the service ${name} has no command`, 'argv is its name and its arguments');
+  if (port !== undefined) refusePort(name, port);
   refuseTimeout(readyTimeoutMs, () => `the service ${name}`);
-  if (ready !== undefined && typeof ready === 'object' && 'log' in ready) refusePattern(name, ready.log);
+  if (ready !== undefined) refuseReady(name, ready);
   if (restart !== undefined) refuseRestart(name, restart);
   return { operation: 'start', name, spec: plain(spec) };
 }
@@ -56,6 +67,32 @@ export function refuseTimeout(timeoutMs: number | undefined, what: () => string)
   throw new UsageError(
     `${what()} declares a timeout of ${String(timeoutMs)} ms, which would be over before it began`,
     'give a time in ms above 0, or leave it out',
+  );
+}
+
+function refuseReady(name: string, ready: Ready): void {
+  if (typeof ready === 'string') refuseUrl(name, ready);
+  else if ('tcp' in ready) refusePort(name, ready.tcp);
+  else if ('log' in ready) refusePattern(name, ready.log);
+  else if (ready.command.length === 0)
+    throw new UsageError(`the service ${name} is ready by a command that is empty`, 'name it: { command: [name, …] }');
+}
+
+const MAX_PORT = 65_535;
+
+function refusePort(name: string, port: number): void {
+  if (Number.isInteger(port) && port >= 1 && port <= MAX_PORT) return;
+  throw new UsageError(
+    `the service ${name} names the port ${String(port)}`,
+    `a port is a whole number from 1 to ${String(MAX_PORT)}`,
+  );
+}
+
+function refuseUrl(name: string, url: string): void {
+  if (/^https?:\/\//.test(url) && URL.canParse(url)) return;
+  throw new UsageError(
+    `the service ${name} is ready by a URL that is none: ${url}`,
+    'give it whole: http://127.0.0.1:8000/health; of a port, { tcp: 8000 }',
   );
 }
 

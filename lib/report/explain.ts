@@ -1,5 +1,6 @@
 import { deviceVariable } from '../model/device.ts';
 import type { Failure } from '../model/failure.ts';
+import { endedHow } from '../model/service-here.ts';
 import { neutral } from './neutral.ts';
 
 /** A failure in words, lower case: what happened and where, and what to try next. */
@@ -97,9 +98,9 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `stopped by ${signal}`,
     next: 'what had been changed was put back; run it again when you like',
   }),
-  'service-ended': ({ service, exitCode }) => ({
-    message: `the service ${service} ended${exitCode === null ? '' : ` with status ${String(exitCode)}`} though it should keep running`,
-    next: 'its output above says why',
+  'service-ended': (ended) => ({
+    message: `the service ${ended.service} ${endedHow(ended)} though it should keep running`,
+    next: ended.tail.length > 0 ? 'its output above says why' : 'it printed nothing: run its command by hand',
   }),
   'no-longer-needed': () => ({ message: 'nobody needs it any more', next: 'nothing is left to do' }),
   'port-in-use': ({ port, service }) => ({

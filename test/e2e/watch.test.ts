@@ -136,7 +136,7 @@ test('one that has left a file alone is not held to write it: what is edited dur
   }));
 
 test('a service that writes its own inputs when it has come up is named, and not started anew for ever', () =>
-  watched(SERVED, ['api'], async (project, rigged, running) => {
+  watched(SERVED, ['api'], async (_project, rigged, running) => {
     for (let n = 1; n <= 3; n++) {
       const api = await rigged.started('api');
       api.print('up\n');

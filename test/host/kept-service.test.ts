@@ -44,6 +44,30 @@ test('a pattern that two writes cut apart is found, colours aside', async () => 
   expect(await started).toBe(null);
 });
 
+test('a line ends where the carriage returns, too', async () => {
+  const r = rig();
+  for (const [name, printed] of [
+    ['dos', 'starting\r\nserver ready\r\n'],
+    ['progress', 'ready at 1 %\rserver ready'],
+  ] as const) {
+    const rigged = await commands();
+    const started = start(r, rigged, name, { ready: { log: '^server ready$' } });
+    (await rigged.started(name)).print(printed);
+    expect(await started).toBe(null);
+  }
+});
+
+test('one that a signal ends says which', async () => {
+  const [r, rigged] = [rig(), await commands()];
+  const started = start(r, rigged, 'web', { ready: { log: 'ready' } });
+  const web = await rigged.started('web');
+  web.print('ready\n');
+  expect(await started).toBe(null);
+  const ended = r.host.serviceEnded('t', r.performing);
+  process.kill(web.pid, 'SIGKILL');
+  expect(await ended).toMatchObject({ reason: 'service-ended', exitCode: null, signal: 'SIGKILL' });
+});
+
 test('a pattern is found although a mask holds the end of the line back', async () => {
   const r = rig({ secrets: { A: 'ready-or-not' } });
   const rigged = await commands();

@@ -34,10 +34,21 @@ test.each([
   [{ ...web, restart: { times: 101, backoffMs: 1 } }, 'declares a restart that cannot be kept to'],
   [{ ...web, restart: { times: 1, backoffMs: 0 } }, 'declares a restart that cannot be kept to'],
   [{ ...web, restart: { times: 1, backoffMs: 1, resetAfterMs: 0 } }, 'declares a restart that cannot be kept to'],
+  [{ ...web, argv: [] }, 'the service web has no command'],
+  [{ ...web, port: 0 }, 'the service web names the port 0'],
+  [{ ...web, port: 99_999 }, 'the service web names the port 99999'],
+  [{ ...web, ready: { tcp: 80.5 } }, 'the service web names the port 80.5'],
+  [{ ...web, ready: { command: [] } }, 'the service web is ready by a command that is empty'],
+  [{ ...web, ready: 'localhost:80' }, 'the service web is ready by a URL that is none: localhost:80'],
+  [{ ...web, ready: 'http://' }, 'the service web is ready by a URL that is none: http://'],
   [{ ...web, after: ['db'] }, 'web starts after db, which is no service'],
   [{ ...web, after: ['web'] }, 'services start in a circle: web → web'],
 ] as const)('what cannot be kept to is refused: %j', (service, message) => {
   expect(() => planOf((p) => p.serve([service]))).toThrow(message);
+});
+
+test('services that are none are refused', () => {
+  expect(() => planOf((p) => p.serve([]))).toThrow('serve starts services, and was given none');
 });
 
 test('services with an order are started together, by serve alone', () => {
