@@ -7,7 +7,8 @@ import { dryPerformer, previewPerformer } from '../engine/dry.ts';
 import { showPlan, type Shown } from '../engine/show.ts';
 import { clock } from '../host/clock.ts';
 import { openFingerprints } from '../host/fingerprint.ts';
-import { UsageError } from '../model/failure.ts';
+import { codeOf } from '../host/store.ts';
+import { StepFailed, UsageError } from '../model/failure.ts';
 import type { Json } from '../model/json.ts';
 import type { Plan, Planned } from '../model/plan.ts';
 import { stepLine } from '../report/line.ts';
@@ -89,7 +90,11 @@ function keep(context: Context, out: string, plan: Plan, goals: readonly Goal[],
     circumstances: circumstances(context, plan),
     facts: approvedFacts(plan, shown.facts),
   };
-  writeFileSync(path, `${JSON.stringify(approval, null, 1)}\n`, { mode: 0o600 });
+  try {
+    writeFileSync(path, `${JSON.stringify(approval, null, 1)}\n`, { mode: 0o600 });
+  } catch (error) {
+    throw new StepFailed({ reason: 'file-system', code: codeOf(error), path, operation: 'write' });
+  }
   say(`approval kept in ${out}: "apply ${out}" carries it out as long as everything is still so`);
 }
 

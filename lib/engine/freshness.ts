@@ -133,17 +133,28 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
   /** Digests of what tasks made that are over. */
   const made = new Map<string, string>();
 
+  /** What declares no outputs stands for what it needs. */
+  const digestOf = (node: PlanNode, ofNeed: (need: string) => string | null): string =>
+    node.outputs === null || node.body.items.length === 0
+      ? hash(canonical(node.needs.map(ofNeed).sort()))
+      : store.outputs(node.outputs).digest;
   const madeBy = (id: string): string | null => {
     const known = made.get(id);
     const node = nodes.get(id);
     if (known !== undefined || node === undefined) return known ?? null;
-    // What declares no outputs stands for what it needs.
-    const digest =
-      node.outputs === null || node.body.items.length === 0
-        ? hash(canonical(node.needs.map((need) => madeBy(need)).sort()))
-        : store.outputs(node.outputs).digest;
+    const digest = digestOf(node, madeBy);
     made.set(id, digest);
     return digest;
+  };
+  const madeNow = (id: string): string | null => {
+    const node = nodes.get(id);
+    return node === undefined ? null : digestOf(node, madeNow);
+  };
+  /** An output of a need that is not what the key says any more: another run made it, or a hand. */
+  const overwritten = (node: PlanNode): string | undefined => {
+    const id = node.needs.find((need) => made.has(need) && madeNow(need) !== made.get(need));
+    const need = id === undefined ? undefined : nodes.get(id);
+    return need && ((need.body.items.length > 0 && need.outputs?.[0]) || overwritten(need) || need.id);
   };
 
   /** A command that the task itself makes says nothing about what it is made of. */
@@ -240,7 +251,8 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
       if (missing !== undefined) return { reason: 'output-missing', task: node.id, path: missing };
       refuseOverlap(node, outputs.entries, store.matcher(node.inputs ?? []));
       const { key } = seen.get(node.id) ?? {};
-      const [edited] = key ? changedFiles(key.inputs, store.inputs(node.inputs ?? [])) : [];
+      const [file] = key ? changedFiles(key.inputs, store.inputs(node.inputs ?? [])) : [];
+      const edited = file ?? (key && overwritten(node));
       if (edited !== undefined) {
         made.set(node.id, outputs.digest);
         store.write(node.id, { edited }, null);

@@ -13,7 +13,9 @@ interface Claim {
 export function refuseOverlaps(nodes: readonly PlanNode[]): void {
   const owners = new Map<string, Claim>();
   const claims = nodes.flatMap((node) =>
-    (node.outputs ?? []).map((output) => ({ node, output, parts: fixedPart(output) })),
+    (node.outputs ?? [])
+      .filter((output) => !output.startsWith('!'))
+      .map((output) => ({ node, output, parts: fixedPart(output) })),
   );
   for (const claim of claims.sort((a, b) => a.parts.length - b.parts.length)) {
     for (let depth = 0; depth <= claim.parts.length; depth++) {

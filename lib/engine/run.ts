@@ -7,6 +7,7 @@ import { StepFailed, type Failure } from '../model/failure.ts';
 import type { Cancel, Clock, LivePerformer, Turns } from '../model/ports.ts';
 import { refsIn } from '../model/ref.ts';
 import { HERE, itemsIn, type Step } from '../model/step.ts';
+import { attempt } from './attempt.ts';
 import { CancelSource } from './cancel.ts';
 import { enterTask, type Entered } from './enter.ts';
 import { Facts } from './facts.ts';
@@ -144,7 +145,9 @@ class PlanRun {
     };
     if (!this.#past) emit({ type: 'task-started', task: node.id });
     try {
-      const entered = await this.#enter(node, hold);
+      // Nothing was begun: a look that throws fails this task, and leaves the others to their ends.
+      const entered = await attempt(() => this.#enter(node, hold));
+      if ('ok' in entered) throw new StepFailed(entered.failure);
       if (entered.state === 'cancelled') return finish('cancelled', entered.failure);
       if (entered.state !== 'runs') {
         for (const [id, value] of Object.entries(entered.facts)) this.#facts.set(id, known(value));

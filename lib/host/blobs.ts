@@ -55,7 +55,7 @@ export function openBlobs(folder: string): Blobs {
     },
     list: () =>
       foldersIn(folder).flatMap((start) =>
-        fs.readdirSync(join(folder, start)).flatMap((rest) => {
+        foldersIn(join(folder, start)).flatMap((rest) => {
           const stat = statOf(start + rest);
           return stat ? [{ digest: start + rest, sizeBytes: stat.size, usedMs: stat.mtimeMs }] : [];
         }),
@@ -67,8 +67,9 @@ export function openBlobs(folder: string): Blobs {
   };
 }
 
-/** Names in a folder; a folder that is not there has none. */
-export const foldersIn = (folder: string): readonly string[] => (fs.existsSync(folder) ? fs.readdirSync(folder) : []);
+/** Names in a folder; one that is not there has none, nor has a file that somebody left in its place. */
+export const foldersIn = (folder: string): readonly string[] =>
+  fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? fs.readdirSync(folder) : [];
 
 /** Copies beside the target and renames, only if what was read has that digest. */
 function copyVerified(from: string, to: string, digest: string, mode: number): boolean {

@@ -28,18 +28,13 @@ export interface Fingerprints {
 export function openFingerprints(projectDir: string, slipwayDir: string, nowMs: () => number = Date.now): Fingerprints {
   const cache = openStatCache(join(slipwayDir, 'stat.bin'), nowMs);
   const contentOf = ({ path, full }: Met, stat: fs.BigIntStats): string => cache.hash(path, stat, () => hashFile(full));
-  const fileEntry = (met: Met): FileEntry => [
-    met.path,
-    'file',
-    (met.stat.mode & 0o100n) === 0n ? 0 : 1,
-    contentOf(met, met.stat),
-  ];
+  const fileEntry = (met: Met): FileEntry => [met.path, 'file', executable(met.stat), contentOf(met, met.stat)];
   const inputEntry = (met: Met): FileEntry | null => {
     if (met.kind === 'folder') return null;
     if (met.kind === 'file') return fileEntry(met);
     const behind = fs.statSync(met.full, { bigint: true, throwIfNoEntry: false });
     if (!behind) return null;
-    return [met.path, 'link', 0, sha256(`${fs.readlinkSync(met.full)}\0${contentOf(met, behind)}`)];
+    return [met.path, 'link', executable(behind), sha256(`${fs.readlinkSync(met.full)}\0${contentOf(met, behind)}`)];
   };
   const outputEntry = (met: Met): FileEntry => {
     if (met.kind === 'file') return fileEntry(met);
@@ -69,6 +64,8 @@ export function openFingerprints(projectDir: string, slipwayDir: string, nowMs: 
     save: () => cache.save(),
   };
 }
+
+const executable = ({ mode }: fs.BigIntStats): 0 | 1 => ((mode & 0o100n) === 0n ? 0 : 1);
 
 /** Entries with the digest of all of them. */
 export const listingOf = (entries: readonly FileEntry[]): Listing => ({

@@ -73,9 +73,13 @@ export function openKeptOutputs({ projectDir, folder, limitBytes, say, looks }: 
       if (!entry) return false;
       cleanOutputs(projectDir, globs);
       const lost = placeOutputs(projectDir, entry.files, blobs);
-      if (lost !== null) {
+      if (lost?.inTheWay) {
+        say(`what was kept of ${node} cannot be put back: something is in the way of ${lost.path}`);
+        return false;
+      }
+      if (lost) {
         for (const one of entry.files) if (one.kind === 'file') blobs.prove(one.digest);
-        damaged(node, fileOf(node, key), lost);
+        damaged(node, fileOf(node, key), lost.path);
         return false;
       }
       const now = new Date();
@@ -106,7 +110,9 @@ const entryOf = ({ path, kind, executable, digest }: KeptFile): FileEntry => [pa
 /** A restored file has its time again: what was compiled from it (Python's `.pyc`) says so. */
 function describe(projectDir: string, [path, kind, executable, digest]: FileEntry): KeptFile {
   const stat = fs.lstatSync(join(projectDir, path));
-  return { path, kind, executable, digest, sizeBytes: kind === 'file' ? stat.size : 0, mtimeMs: stat.mtimeMs };
+  const { mtimeMs } = stat;
+  if (kind !== 'file') return { path, kind, executable, digest, sizeBytes: 0, mtimeMs };
+  return { path, kind, executable, mode: stat.mode & 0o777, digest, sizeBytes: stat.size, mtimeMs };
 }
 
 /** An entry that is whole, `null` otherwise: its first line is the digest of the rest. */
@@ -145,7 +151,7 @@ function evict(folder: string, blobs: Blobs, limitBytes: number): void {
 /** The files of all entries, the latest used first. */
 function entriesByUse(folder: string): readonly string[] {
   const files = foldersIn(folder).flatMap((node) =>
-    fs.readdirSync(join(folder, node)).map((name) => join(folder, node, name)),
+    foldersIn(join(folder, node)).map((name) => join(folder, node, name)),
   );
   const usedMs = (file: string): number => fs.lstatSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return files

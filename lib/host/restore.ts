@@ -10,6 +10,8 @@ export interface KeptFile {
   readonly path: string;
   readonly kind: 'file' | 'link' | 'folder';
   readonly executable: 0 | 1;
+  /** Permissions; what was kept by an earlier version has none. */
+  readonly mode?: number;
   readonly digest: string;
   readonly sizeBytes: number;
   readonly mtimeMs: number;
@@ -46,12 +48,21 @@ function removeEmpty(projectDir: string, folder: string, matches: (path: string)
   removeEmpty(projectDir, dirname(folder), matches);
 }
 
-/** Puts outputs where they belong; the path of the first that cannot be, `null` when all are there. */
-export function placeOutputs(projectDir: string, files: readonly KeptFile[], blobs: Blobs): string | null {
+/** Why an output was not put back. */
+export interface NotPlaced {
+  readonly path: string;
+  /** Something that is no output of the task is where a folder should be. */
+  readonly inTheWay: boolean;
+}
+
+/** Puts outputs where they belong; the first that cannot be, `null` when all are there. */
+export function placeOutputs(projectDir: string, files: readonly KeptFile[], blobs: Blobs): NotPlaced | null {
   const ready = new Set<string>(['.']);
   for (const file of files) {
-    if (!isPlain(file.path) || !makeFolder(projectDir, dirname(file.path), ready) || !place(projectDir, file, blobs))
-      return file.path;
+    const { path, kind } = file;
+    if (!isPlain(path)) return { path, inTheWay: false };
+    if (!makeFolder(projectDir, kind === 'folder' ? path : dirname(path), ready)) return { path, inTheWay: true };
+    if (kind !== 'folder' && !place(projectDir, file, blobs)) return { path, inTheWay: false };
   }
   return null;
 }
@@ -74,7 +85,6 @@ function makeFolder(projectDir: string, folder: string, ready: Set<string>): boo
 
 function place(projectDir: string, file: KeptFile, blobs: Blobs): boolean {
   const full = join(projectDir, file.path);
-  if (file.kind === 'folder') return makeFolder(projectDir, file.path, new Set([dirname(file.path)]));
   if (file.kind === 'link') {
     const beside = besideOf(full);
     fs.symlinkSync(file.digest, beside);
@@ -82,6 +92,7 @@ function place(projectDir: string, file: KeptFile, blobs: Blobs): boolean {
     return true;
   }
   if (!blobs.copyTo(file.digest, full, file.executable ? 0o777 : 0o666)) return false;
+  if (file.mode !== undefined) fs.chmodSync(full, file.mode);
   fs.utimesSync(full, new Date(), new Date(file.mtimeMs));
   return true;
 }

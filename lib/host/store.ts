@@ -217,7 +217,16 @@ export function readEnd(
 }
 
 /** Codes that say that nothing can be written in a place, for now or for ever. */
-const UNWRITABLE: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT']);
+const UNWRITABLE: ReadonlySet<string> = new Set([
+  'EROFS',
+  'EACCES',
+  'EPERM',
+  'ENOSPC',
+  'EDQUOT',
+  // A file, or a link to nowhere, stands where the folder should be.
+  'ENOTDIR',
+  'EEXIST',
+]);
 
 /** Whether an error says that nothing can be written there: a full disk, a read-only one, somebody else's. */
 export const isUnwritable = (error: unknown): boolean => UNWRITABLE.has(codeOf(error));

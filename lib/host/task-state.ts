@@ -30,7 +30,7 @@ export function openTaskStates(slipwayDir: string): TaskStates {
           readonly version: unknown;
           readonly state: State | Unsettled;
         };
-        return version === VERSION ? state : null;
+        return version === VERSION && isWhole(state) ? state : null;
       } catch {
         return null;
       }
@@ -56,6 +56,14 @@ export function openTaskStates(slipwayDir: string): TaskStates {
       }
     },
   };
+}
+
+/** Nobody but us writes here, but a hand may have. */
+function isWhole(state: unknown): boolean {
+  if (state === 'begun') return true;
+  if (typeof state !== 'object' || state === null) return false;
+  if ('edited' in state) return typeof state.edited === 'string';
+  return (['key', 'parts', 'steps', 'outputs', 'facts', 'tookMs'] as const).every((field) => field in state);
 }
 
 const listsText = (key: string, { inputs, outputs }: Lists): string =>

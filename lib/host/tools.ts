@@ -16,7 +16,8 @@ export function openTools(
   const found = new Map<string, string | null>();
   const identify = (path: string): string | null => {
     const stat = statMaybe(path);
-    if (stat?.isFile() !== true) return null;
+    // What cannot be executed is passed over, as the system does.
+    if (stat?.isFile() !== true || (stat.mode & 0o111) === 0) return null;
     const real = fs.realpathSync(path);
     return isBelow(root, real) ? hashOf(relative(root, real)) : [real, stat.size, stat.mtimeMs].join('\0');
   };

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { Glob, GlobSet } from './glob.ts';
+import { StepFailed } from '../model/failure.ts';
 import { codeOf } from './store.ts';
 
 /** Something that globs match: a file, a link, or a folder with nothing in it. Paths are from the project. */
@@ -40,8 +41,11 @@ function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: M
     const path = folder.path === '' ? name : `${folder.path}/${name}`;
     const full = `${folder.full}/${name}`;
     const stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
-    // Gone since it was listed: then it is not there.
-    if (!stat) continue;
+    if (!stat) {
+      // Gone since it was listed: then it is not there. A name that is no UTF-8 only seems to be gone.
+      if (!name.includes('\ufffd')) continue;
+      throw new StepFailed({ reason: 'file-system', code: 'EILSEQ', path: full, operation: 'name' });
+    }
     if (stat.isFile()) {
       if (wants(set, globs, path)) meet({ path, full, kind: 'file', stat });
     } else if (stat.isDirectory()) {
@@ -93,7 +97,7 @@ function namesIn({ full, globs, depth }: Folder): readonly string[] {
     return fs.readdirSync(full).sort();
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
-    throw error;
+    throw new StepFailed({ reason: 'file-system', code: codeOf(error), path: full, operation: 'list' });
   }
 }
 

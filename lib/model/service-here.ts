@@ -64,8 +64,9 @@ export function startArgs({ name, ...spec }: ServiceHere): StepArgs['service'] {
 /** A timeout that would be over before anything began is a mistake, not a way to say "none". */
 export function refuseTimeout(timeoutMs: number | undefined, what: () => string): void {
   if (timeoutMs === undefined || (Number.isFinite(timeoutMs) && timeoutMs > 0)) return;
+  const why = timeoutMs <= 0 ? 'which would be over before it began' : 'which is no time';
   throw new UsageError(
-    `${what()} declares a timeout of ${String(timeoutMs)} ms, which would be over before it began`,
+    `${what()} declares a timeout of ${String(timeoutMs)} ms, ${why}`,
     'give a time in ms above 0, or leave it out',
   );
 }

@@ -109,6 +109,9 @@ describe('a real task', () => {
     const { outcomes, checks } = await checkout.run(goal());
     expect(outcomes).toEqual(['tooled done']);
     expect(checks.get('tooled')).toMatchObject({ because: [{ reason: 'tool', name: './tool' }] });
+    // It could not be started any more: that it was fresh is no answer.
+    fs.chmodSync(checkout.path('tool'), 0o644);
+    expect((await checkout.run(goal())).outcomes).toEqual(['tooled failed']);
   });
 
   test('that makes a command and runs it is fresh the next time', async () => {

@@ -72,8 +72,31 @@ describe('what is kept', () => {
     fs.symlinkSync('elsewhere', checkout.path('top'));
     const { outcomes, said } = await checkout.run(deep());
     expect(outcomes).toEqual(['deep done']);
-    expect(said).toEqual([expect.stringContaining('damaged (top/out/a)')]);
+    expect(said).toEqual(['what was kept of deep cannot be put back: something is in the way of top/out/a']);
     expect(fs.readdirSync(checkout.path('elsewhere'))).toEqual([]);
+    // Nothing was wrong with what is kept.
+    fs.rmSync(checkout.path('top'), { recursive: true });
+    expect((await checkout.run(deep())).outcomes).toEqual(['deep restored']);
+  });
+
+  test('comes back with its permissions', async () => {
+    const checkout = new Checkout().put('src/a', 'one');
+    const modes = ['600', '444', '750', '666'];
+    const all = modes.map((mode) => `echo ${mode} > out/${mode}; chmod ${mode} out/${mode}`).join('; ');
+    const secretive = script('secretive', `rm -rf out; mkdir out; ${all}`, { inputs: ['src/**'], outputs: ['out/**'] });
+    await checkout.run(secretive());
+    fs.rmSync(checkout.path('out'), { recursive: true });
+    expect((await checkout.run(secretive())).outcomes).toEqual(['secretive restored']);
+    const got = modes.map((mode) => (fs.statSync(checkout.path(`out/${mode}`)).mode & 0o777).toString(8));
+    expect(got).toEqual(modes);
+  });
+
+  test('is kept tidy whatever a hand has left among it', async () => {
+    const checkout = await twice();
+    for (const name of ['blobs/.DS_Store', 'entries/.DS_Store']) checkout.put(`.slipway/cache/${name}`, 'x');
+    checkout.put('src/a', 'three');
+    const { outcomes, said } = await checkout.run(build());
+    expect([outcomes, said]).toEqual([['build done'], []]);
   });
 });
 

@@ -319,6 +319,52 @@ describe('a task with declared inputs and outputs', () => {
     expect(checks).toEqual([{ state: 'stale', because: [{ reason: 'failed-last-time' }], store: 'missed' }]);
   });
 
+  test('is neither fresh nor kept when what a need had made was overwritten while it ran', async () => {
+    const checkout = new Checkout();
+    const needs = { between: task('between', { summary: 's', needs: { build: builder()() } })() };
+    const top = plan(
+      task('top', {
+        summary: 's',
+        needs,
+        inputs: [],
+        outputs: ['top/'],
+        steps: (p) => void p.call(make, { name: 'top' }),
+      })(),
+    );
+    const copies = (after: () => void) => ({
+      top: () => {
+        after();
+        checkout.files.set('top/a', checkout.files.get('out/a') ?? '');
+        return { ok: true, fact: { known: true, value: null } } as const;
+      },
+    });
+    await checkout.run(top, { answers: copies(() => checkout.files.set('out/a', 'by another run')) });
+    checkout.files.set('out/a', 'one');
+    const { outcomes, checks } = await checkout.run(top, { answers: copies(() => undefined) });
+    expect(outcomes).toEqual(['build fresh', 'between fresh', 'top done']);
+    expect(checks.at(-1)).toMatchObject({ because: [{ reason: 'edited-meanwhile', path: 'out/' }] });
+    expect(checkout.files.get('top/a')).toBe('one');
+    expect((await checkout.run(top)).outcomes).toEqual(['build fresh', 'between fresh', 'top fresh']);
+  });
+
+  test('of which a look throws fails alone: others come to their ends', async () => {
+    const checkout = new Checkout();
+    const inputs = checkout.inputs.bind(checkout);
+    checkout.inputs = (globs) => {
+      if (globs.includes('odd/')) throw new TypeError('a defect');
+      return inputs(globs);
+    };
+    const odd = task('odd', { summary: 's', inputs: ['odd/'], outputs: [], steps: build })();
+    const { status, outcomes, events } = await checkout.run(makePlan([builder()(), odd], hash).plan);
+    expect([status, outcomes]).toEqual([1, ['odd failed', 'build done']]);
+    expect(events.at(-1)).toMatchObject({ type: 'run-finished', outcome: 'failed' });
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        failure: { reason: 'broken', message: expect.stringContaining('a defect') as string },
+      }),
+    );
+  });
+
   test('is neither fresh nor kept when an input was edited while it ran, even when that is taken back', async () => {
     const checkout = new Checkout();
     const builds = checkout.build;

@@ -164,6 +164,11 @@ describe('refused', () => {
     const making = (name: string, output: string) => task(name, { summary: 's', outputs: [output, output] })();
     expect(plan(making('one', one), making('other', other)).nodes).toHaveLength(2);
   });
+
+  test('nor what both leave out', () => {
+    const making = (name: string) => task(name, { summary: 's', outputs: [`${name}/**`, '!**/*.map'] })();
+    expect(plan(making('one'), making('other')).nodes).toHaveLength(2);
+  });
 });
 
 describe('refs', () => {

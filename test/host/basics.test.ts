@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Failure } from '../../lib/model/failure.ts';
 import { CancelSource } from '../../lib/engine/cancel.ts';
 import { boundCancel } from '../../lib/host/cancel.ts';
-import { clock } from '../../lib/host/clock.ts';
+import { clock, rest } from '../../lib/host/clock.ts';
 import { sha256 } from '../../lib/host/hash.ts';
 import { wasStarted } from '../../lib/host/identity.ts';
 import { safeName } from '../../lib/host/names.ts';
@@ -50,6 +50,16 @@ test('a sleep lasts, and ends early when cancelled', async () => {
   cancel.cancel(INT);
   await sleeping;
   await clock.sleep(60_000, cancel);
+});
+
+test('a sleep that is longer than a timer can be does not end at once', async () => {
+  const cancel = new CancelSource();
+  let over = false;
+  const sleeping = clock.sleep(2 ** 40, cancel).then(() => (over = true));
+  await rest(20);
+  expect(over).toBe(false);
+  cancel.cancel(INT);
+  await sleeping;
 });
 
 test('a line file keeps whole lines, and forgets one cut short', () => {

@@ -57,7 +57,7 @@ test('content, executable bit and link targets count', () => {
   const before = expand(dir, '*');
   expect(before.map(([path, kind, executable]) => [path, kind, executable])).toEqual([
     ['a', 'file', 1],
-    ['l', 'link', 0],
+    ['l', 'link', 1],
   ]);
   expect(before[0]?.[3]).toBe(sha256('A'));
   put(dir, 'a', 'B');
@@ -65,6 +65,21 @@ test('content, executable bit and link targets count', () => {
   const after = expand(dir, '*');
   expect(after[0]?.slice(2)).toEqual([0, sha256('B')]);
   expect(after[1]?.[3]).not.toBe(before[1]?.[3]);
+  expect(after[1]?.[2]).toBe(0);
+});
+
+test('a name that is no UTF-8, or a folder that cannot be listed, is told: nobody would notice what changes there', () => {
+  const dir = tempDir();
+  put(dir, 'a', 'A');
+  fs.writeFileSync(Buffer.concat([Buffer.from(`${dir}/caf`), Buffer.from([0xe9])]), 'x');
+  const failed = (): unknown => {
+    try {
+      return expand(dir, '*');
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(failed()).toMatchObject({ failure: { reason: 'file-system', code: 'EILSEQ', operation: 'name' } });
 });
 
 test('links to folders are followed, circles end', () => {
