@@ -53,6 +53,9 @@ MISSING := $(shell set --; \
 ifneq ($(MISSING),)
 $(error slipway needs $(MISSING); install what is missing, then run make again)
 endif
+ifneq ($(shell test -L node_modules && echo link),)
+$(error node_modules is a link, and npm would empty the folder that it leads to: run npm ci there, or remove the link)
+endif
 endif
 endif
 

@@ -97,6 +97,9 @@ const digestOf = (bytes) => process.getBuiltinModule('node:crypto').hash('sha256
 /** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.import')] = (/** @type {string} */ href) =>
   import(href);
 
+/** Without it Node may not know how to load a `tasks.ts`. */
+/** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.launcher')] = __filename;
+
 const othersModules = () =>
   OTHER_MODULES.test([...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ')) ||
   process.env['TSX_TSCONFIG_PATH'] !== undefined;

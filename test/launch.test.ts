@@ -335,6 +335,17 @@ test('a tasks.ts that exports something is bundled like any other', async () => 
   expect(await project.launch(['say'])).toMatchObject({ said: 'bundle one', status: 0 });
 });
 
+test('the line that runs a failed task again does, where there is no npm script', async () => {
+  project.write('tasks.ts', TASKS.replace("['echo', word]", "['false']"));
+  const { rest, status } = await project.launch(['say']);
+  expect(status).toBe(1);
+  const [, again = ''] = /only this task again: (.*)/.exec(rest) ?? [];
+  expect(await project.run('sh', ['-c', again])).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining(again) as string,
+  });
+});
+
 test('a stack names the files that were written, and so does a task', async () => {
   await project.performed();
   const failed = await project.launch(['fail']);

@@ -34,7 +34,9 @@ function programOf(projectDir: string): string {
   if (hasScript(join(projectDir, 'package.json'))) return `npm run ${SCRIPT}`;
   const [, entry = ''] = process.argv;
   if (basename(entry) !== 'tasks.ts' && basename(entry) !== 'tasks.mts') return 'npx slipway';
-  return ['node', ...process.execArgv, fromHere(entry)].map(quoteWord).join(' ');
+  const launcher = (globalThis as { readonly [of: symbol]: unknown })[Symbol.for('slipway.launcher')];
+  const through = typeof launcher === 'string' ? [fromHere(launcher)] : [];
+  return ['node', ...process.execArgv, ...through, fromHere(entry)].map(quoteWord).join(' ');
 }
 
 function hasScript(manifest: string): boolean {

@@ -74,7 +74,7 @@ export function taskHelp(task: AnyTask): string {
   const params = paramsOf(task);
   const needs = needsOf(task);
   return [
-    `${task.taskName}: ${task.spec.summary}`,
+    `${task.taskName}: ${oneLine(task.spec.summary)}`,
     '',
     `usage: npm run task ${task.taskName}${params.length === 0 ? '' : ` -- ${params.map(usage).join(' ')}`}`,
     ...(params.length === 0
@@ -147,5 +147,8 @@ function described({ type, summary, required, default: fallback }: ListedParam):
 /** Rows of two columns, the second aligned. */
 function table(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(0, ...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${oneLine(right)}`);
 }
+
+/** Whatever a summary holds, it takes one line and steers no terminal. */
+const oneLine = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ');

@@ -22,9 +22,11 @@ export async function main(meta: Meta, project: Project): Promise<void> {
   setTimeout(() => process.exit(), LAST_CALL_MS).unref();
 }
 
-/** Who closes a pipe wants to read no more. A run listens as well, and ignores whatever becomes of its output. */
+/** Who closes a pipe wants to read no more. A run listens as well, and goes on whatever becomes of its output. */
 function unheard(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE' && this.listenerCount('error') === 1) throw error;
+  if (error.code === 'EPIPE' || this.listenerCount('error') > 1) return;
+  if (this !== process.stderr) process.stderr.write(`slipway: the answer cannot be written: ${error.message}\n`);
+  process.exit(STATUS.failed);
 }
 
 async function guarded(work: () => Promise<number>): Promise<number> {

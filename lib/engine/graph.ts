@@ -5,7 +5,7 @@ import type { Hash } from '../model/ports.ts';
 import { Recorder } from '../model/recorder.ts';
 import type { OpaqueBody } from '../model/opaque.ts';
 import { plain, refsIn, secret, type StepId } from '../model/ref.ts';
-import { refuseTimeout } from '../model/service-here.ts';
+import { refuseRetries, refuseTimeout } from '../model/service-here.ts';
 import type { AnyTask, Need, Needs } from '../model/task.ts';
 import { refuseOverlaps } from './overlap.ts';
 import { checkRefs } from './scope-check.ts';
@@ -155,7 +155,9 @@ function cycle(path: readonly Need[], id: string): UsageError {
 
 function recordNode(draft: Draft, opaque: Map<StepId, OpaqueBody>): PlanNode {
   const { spec, taskName } = draft.need.task;
-  refuseTimeout(spec.timeoutMs, () => `${taskName} (${draft.need.task.source})`);
+  const what = (): string => `${taskName} (${draft.need.task.source})`;
+  refuseTimeout(spec.timeoutMs, what);
+  refuseRetries(spec.retries, what);
   const params = paramsOf(draft.need);
   const needs = Object.fromEntries(draft.needs.map(([name, need]) => [name, need.returned]));
   const recorded = Recorder.record(draft.id, (p) =>

@@ -154,7 +154,7 @@ class PlanRun {
         return finish(entered.state);
       }
       try {
-        return await this.#perform(node, startedMs, finish, hold);
+        return await this.#perform(node, finish, hold);
       } finally {
         entered.leave();
       }
@@ -174,19 +174,20 @@ class PlanRun {
 
   async #perform(
     node: PlanNode,
-    startedMs: number,
     finish: (outcome: TaskOutcome, failure?: Failure) => Finished,
     hold: Hold | undefined,
   ): Promise<Finished> {
     const cancel = await this.services.bringUpFor(node, hold);
     if (!cancel) return finish('cancelled');
+    // Neither a turn that was waited for nor a service is spared when its outputs are put back.
+    const begunMs = this.#options.clock.nowMs();
     const { failure, changed } = await this.#attempts(node, cancel, hold);
     if (failure) {
       // Recovering, a task that was put back is what was wanted; only one that should have been finished has failed.
       if (!this.#past || this.#past.settled.has(node.id)) this.#failures.push(failure);
       return finish(failure.reason === 'cancelled' || failure.reason === 'cut-off' ? 'cancelled' : 'failed', failure);
     }
-    const tookMs = Math.round(this.#options.clock.nowMs() - startedMs);
+    const tookMs = Math.round(this.#options.clock.nowMs() - begunMs);
     const missing = this.#freshness.done(node, this.#facts, tookMs);
     if (missing) {
       this.#failures.push(missing);

@@ -204,7 +204,7 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
 }
 
-/** The last whole lines of a file within so many bytes, and what is before them; `null`: it is not there. */
+/** The last whole lines of a file within so many bytes, or the end of a longer one, and what is before; `null`: it is not there. */
 export function readEnd(
   path: string,
   maxBytes: number,
@@ -212,7 +212,8 @@ export function readEnd(
   const last = lastBytes(path, maxBytes);
   if (last === null) return null;
   const { bytes, size } = last;
-  const cut = bytes.length < size ? bytes.indexOf(0x0a) + 1 : 0;
+  const begins = bytes.length < size ? bytes.indexOf(0x0a) + 1 : 0;
+  const cut = begins === bytes.length ? 0 : begins;
   return { text: bytes.toString('utf8', cut), leftOutBytes: size - bytes.length + cut };
 }
 

@@ -125,21 +125,24 @@ function suggest(projectDir: string, paths: readonly string[], lists: readonly s
       some.length > MOST_NAMED &&
       some.length * 2 > countIn(join(projectDir, folder), some.length * 2)
     )
-      return void globs.add(`${folder}/**`);
+      return void globs.add(`${literal(folder)}/**`);
     const prefix = folder === '' ? '' : `${folder}/`;
     const folders = new Map<string, string[]>();
     for (const path of some) {
       const [name = '', ...more] = path.slice(prefix.length).split('/');
-      if (more.length === 0) globs.add(path);
+      if (more.length === 0) globs.add(literal(path));
       else folders.set(name, [...(folders.get(name) ?? []), path]);
     }
     for (const [name, inside] of folders) into(prefix + name, inside);
   };
   into('', files);
   const meant = [...globs];
-  for (const folder of lists) if (!isListed(folder, meant)) globs.add(folder === '' ? '*' : `${folder}/*`);
+  for (const folder of lists) if (!isListed(folder, meant)) globs.add(folder === '' ? '*' : `${literal(folder)}/*`);
   return [...globs].sort();
 }
+
+/** A glob that means this path alone, whatever it holds. */
+const literal = (path: string): string => path.replace(/[*?{}[\]()!|\\]/g, '\\$&');
 
 /** Counts the files below a folder that are neither packages nor history, up to a limit. */
 function countIn(folder: string, limit: number): number {

@@ -22,15 +22,25 @@ interface Folder {
   readonly depth: number;
   /** Real paths of the folders whose links were followed to get here. */
   readonly followed: readonly string[];
+  /** Of the whole walk: links to folders that were followed. */
+  readonly links: { count: number };
 }
+
+/** Folders that link to each other are walked on each of the ways through them, which soon are more than anybody waits for. */
+const MAX_LINKS = 5_000;
 
 /**
  * Calls `meet` for everything that globs match, in one walk, in the order of names. All of it is synchronous: three
- * times faster than through promises, measured. `follow` goes through links to folders, each once.
+ * times faster than through promises, measured. `follow` goes through links to folders, each once on one way.
  */
 export function walkGlobs(projectDir: string, set: GlobSet, follow: boolean, meet: (met: Met) => void): void {
   if (set.wanted.length === 0) return;
-  walkFolder({ path: '', full: projectDir, globs: set.wanted, depth: 0, followed: [] }, set, follow, meet);
+  walkFolder(
+    { path: '', full: projectDir, globs: set.wanted, depth: 0, followed: [], links: { count: 0 } },
+    set,
+    follow,
+    meet,
+  );
 }
 
 function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: Met) => void): number {
@@ -43,7 +53,7 @@ function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: M
     const stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
     if (!stat) {
       // Gone since it was listed: then it is not there. A name that is no UTF-8 only seems to be gone.
-      if (!name.includes('\ufffd')) continue;
+      if (!name.includes('\ufffd') || set.unwanted(path)) continue;
       throw new StepFailed({ reason: 'file-system', code: 'EILSEQ', path: full, operation: 'name' });
     }
     if (stat.isFile()) {
@@ -76,6 +86,8 @@ function followLink(link: Folder, stat: fs.BigIntStats, set: GlobSet, meet: (met
   const real = fs.realpathSync(link.full);
   const here = fs.realpathSync(join(link.full, '..'));
   if (`${here}/`.startsWith(`${real}/`) || link.followed.includes(real)) return;
+  if (++link.links.count > MAX_LINKS)
+    throw new StepFailed({ reason: 'file-system', code: 'ELOOP', path: link.full, operation: 'follow' });
   walkFolder({ ...link, depth: link.depth + 1, followed: [...link.followed, real] }, set, true, meet);
 }
 

@@ -6,7 +6,7 @@ import type { DeviceName } from './param.ts';
 import { plain, Ref, type StepId, type Value } from './ref.ts';
 import { s, type Schema } from './schema.ts';
 import { inStartOrder } from './service.ts';
-import { refuseTimeout, startArgs, type ServiceHere } from './service-here.ts';
+import { refuseRetries, refuseTimeout, startArgs, type ServiceHere } from './service-here.ts';
 import { DeviceSite, Site, type StepOptions, type Yielded } from './site.ts';
 import {
   HERE,
@@ -112,6 +112,7 @@ export class Recorder extends Site {
       throw new TypeError('an irreversible step, and no other, carries `confirm`: the name that --confirm must give');
     const id = this.#nextId();
     refuseTimeout(options.timeoutMs, () => id);
+    refuseRetries(options.retries, () => id);
     this.#add(
       defined({ type: 'step', id, kind, place, effect, args: defined(args), yields, ...options }) as unknown as Step,
     );

@@ -1,6 +1,6 @@
 import { UsageError, type Failure } from './failure.ts';
 import { plain, type Value } from './ref.ts';
-import type { StepArgs } from './step.ts';
+import type { Retries, StepArgs } from './step.ts';
 
 /**
  * What tells that a service is ready: a URL that answers 200–399, a port that takes connections, a line of its output
@@ -68,6 +68,17 @@ export function refuseTimeout(timeoutMs: number | undefined, what: () => string)
   throw new UsageError(
     `${what()} declares a timeout of ${String(timeoutMs)} ms, ${why}`,
     'give a time in ms above 0, or leave it out',
+  );
+}
+
+/** Times that are no number would be tried again for ever. */
+export function refuseRetries(retries: Retries | undefined, what: () => string): void {
+  if (retries === undefined) return;
+  const { times, backoffMs } = retries;
+  if (Number.isInteger(times) && times >= 0 && backoffMs >= 0 && backoffMs < Infinity) return;
+  throw new UsageError(
+    `${what()} declares retries that cannot be kept to: ${JSON.stringify(retries)}`,
+    'give them as { times: 2, backoffMs: 500 }',
   );
 }
 

@@ -20,6 +20,9 @@ const ABOUT_CODE: { readonly [code: string]: string } = {
   ENOSPC: 'make room on that disk (df -h), then run it again',
   ENOENT: 'see whether it is there; a task that makes it may be missing among the needs',
   EROFS: 'the file system is read-only: see the kernel log (dmesg) for why',
+  EILSEQ:
+    'its name is no UTF-8, so nobody would notice what changes there: rename it, or leave it out with a glob: !name*',
+  ELOOP: 'folders here link to each other: leave the links out with a glob that begins with !',
   EMFILE: 'too many open files: raise ulimit -n, or run fewer tasks at once with -j',
 };
 
@@ -60,11 +63,14 @@ const SUDO: {
   },
 };
 
+const lookAtOutput = (tail: readonly string[]): string =>
+  tail.length > 0 ? 'its output above says why' : 'it printed nothing: run its command by hand';
+
 /** The one place where a failure becomes words. */
 export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => Explained } = {
-  'exit-non-zero': ({ command, exitCode }) => ({
+  'exit-non-zero': ({ command, exitCode, tail }) => ({
     message: `${command} ended with status ${String(exitCode)}`,
-    next: 'its output above says why',
+    next: lookAtOutput(tail),
   }),
   'killed-by-signal': ({ command, signal }) => ({
     message: `${command} was killed by ${signal}`,
@@ -100,7 +106,7 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
   }),
   'service-ended': (ended) => ({
     message: `the service ${ended.service} ${endedHow(ended)} though it should keep running`,
-    next: ended.tail.length > 0 ? 'its output above says why' : 'it printed nothing: run its command by hand',
+    next: lookAtOutput(ended.tail),
   }),
   'no-longer-needed': () => ({ message: 'nobody needs it any more', next: 'nothing is left to do' }),
   'port-in-use': ({ port, service }) => ({

@@ -7,6 +7,7 @@ export interface Summary {
   /** ISO time at which it began. */
   readonly at: string;
   readonly goals: readonly string[];
+  /** `recovered`: it was cut off, and put back, or finished where it had settled, by `recover`. */
   readonly outcome: string;
   readonly status: number | null;
   readonly durationMs: number | null;
@@ -53,7 +54,8 @@ export function historyLines(
     paint('dim', line(head)),
     ...rows.map((row, at) => {
       const outcome = runs[at]?.outcome;
-      return outcome === 'done' ? line(row) : paint(outcome === 'running' ? 'cyan' : 'red', line(row));
+      const style = outcome === 'running' ? 'cyan' : outcome === 'recovered' ? 'yellow' : 'red';
+      return outcome === 'done' ? line(row) : paint(style, line(row));
     }),
   ];
 }

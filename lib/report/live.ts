@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import type { Window } from './window.ts';
 import { widthOf } from './width.ts';
 
@@ -57,9 +58,19 @@ export async function openLive(terminal: Terminal): Promise<Live> {
  * comes back down by as many as were drawn, because that is how far up listr2 goes.
  */
 function afterReflow(lines: readonly string[], columns: number): string {
-  const widths = lines.map((line, at) => widthOf(line) + (at === 0 ? TITLE_INDENT : ROW_INDENT));
-  const now = widths.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
+  const now = lines.reduce((sum, line, at) => sum + brokenInto(line, at === 0 ? TITLE_INDENT : ROW_INDENT, columns), 0);
   return now === lines.length ? '' : `\u001b[${String(now)}A\r\u001b[J${'\n'.repeat(lines.length)}`;
+}
+
+/** Into how many lines a terminal breaks one: a wide character that does not fit any more begins the next. */
+function brokenInto(line: string, indent: number, columns: number): number {
+  let [lines, column] = [1, indent];
+  for (const char of stripVTControlCharacters(line)) {
+    const width = widthOf(char);
+    column += width;
+    if (column > columns) [lines, column] = [lines + 1, width];
+  }
+  return lines;
 }
 
 /**

@@ -17,11 +17,14 @@ export interface StepLog {
   readonly bytes: number;
 }
 
+/** What has begun and not ended: as long as its runner lives, it may. */
+type Unfinished = 'running' | 'cut off';
+
 /** One performed step of a run that is looked back at, or one that put something back. */
 export interface ToldStep {
   readonly id: string;
   readonly line: string;
-  readonly outcome: 'done' | 'failed' | 'cut off' | 'put back' | 'not put back';
+  readonly outcome: 'done' | 'failed' | Unfinished | 'put back' | 'not put back';
   /** `null` for what puts back, and for what never ended. */
   readonly durationMs: number | null;
   /** Of a command; `null` where several count as success and nobody noted which it was. */
@@ -33,7 +36,7 @@ export interface ToldStep {
 /** One task of it. */
 export interface ToldTask {
   readonly task: string;
-  readonly outcome: TaskOutcome | 'cut off';
+  readonly outcome: TaskOutcome | Unfinished;
   readonly durationMs: number | null;
   readonly steps: readonly ToldStep[];
 }
@@ -46,6 +49,7 @@ export function toldTasks(
   plan: Plan,
   lines: readonly JournalLine[],
   logOf: (id: string) => StepLog | null,
+  unfinished: Unfinished,
 ): readonly ToldTask[] {
   const tasks = new Map<string, OpenTask>();
   const open = new Map<string, { readonly step: Mutable<ToldStep>; readonly atMs: number }>();
@@ -55,7 +59,7 @@ export function toldTasks(
     return task ?? begin(id.slice(0, id.lastIndexOf('/')));
   };
   const begin = (task: string): OpenTask => {
-    const begun = tasks.get(task) ?? { task, outcome: 'cut off' as const, durationMs: null, steps: [] };
+    const begun = tasks.get(task) ?? { task, outcome: unfinished, durationMs: null, steps: [] };
     tasks.set(task, begun);
     return begun;
   };
@@ -76,7 +80,7 @@ export function toldTasks(
         break;
       case 'step-started':
         open.set(passingOf(line.id, line.iteration ?? ''), {
-          step: put(line.id, line.line, 'cut off'),
+          step: put(line.id, line.line, unfinished),
           atMs: Date.parse(line.at),
         });
         break;
@@ -118,10 +122,11 @@ function exitCodeOf(step: Step | undefined, failure: Failure | null): number | n
   return okExits.length === 1 ? (okExits[0] ?? null) : null;
 }
 
-const MARKS = { done: '✓', failed: '✗', 'cut off': '…', 'put back': '↩', 'not put back': '✗' } as const;
+const MARKS = { done: '✓', failed: '✗', running: '…', 'cut off': '…', 'put back': '↩', 'not put back': '✗' } as const;
 const STYLES = {
   done: 'green',
   failed: 'red',
+  running: 'cyan',
   'cut off': 'yellow',
   'put back': 'yellow',
   'not put back': 'red',

@@ -4,7 +4,14 @@ import { FLAGS, VERBS } from '../../lib/cli/flags.ts';
 import { helpText, listJson, listText, taskHelp } from '../../lib/cli/help.ts';
 import { npmFlags } from '../../lib/cli/npm-flags.ts';
 import { editDistance, nearest } from '../../lib/cli/suggest.ts';
+import { task } from '../../lib/model/task.ts';
 import { deploy, migrate, tasks } from './fixtures/tasks.ts';
+
+test('a summary takes one line and steers no terminal', () => {
+  const odd = task('odd', { summary: 'one\ntwo \u001b[31mred' });
+  expect(listText([odd])).toBe('  odd  one two  [31mred\n');
+  expect(taskHelp(odd)).toMatch(/^odd: one two {2}\[31mred\n/);
+});
 
 test('--list shows what is not hidden, aligned', () => {
   expect(listText(tasks)).toBe('  build    Build it.\n  deploy   Ship it.\n  test     Test it.\n  migrate  Migrate.\n');

@@ -11,11 +11,14 @@ import {
   openJournal,
   readRun,
   readRuns,
+  type KeptRun,
 } from '../../lib/cli/runs.ts';
+import { summaryOf } from '../../lib/cli/verbs/history.ts';
 import { makePlan } from '../../lib/engine/graph.ts';
 import { sha256 } from '../../lib/host/hash.ts';
 import type { Plan } from '../../lib/model/plan.ts';
 import { task, type TaskSpec } from '../../lib/model/task.ts';
+import { toldTasks } from '../../lib/report/told-run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'slipway-runs-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -92,4 +95,31 @@ test('of finished runs fifty stay, and those beyond go ten at a time; one that i
   expect(kept()).toHaveLength(51);
   expect(kept()).toEqual(expect.arrayContaining([open, last]));
   rmSync(own, { recursive: true });
+});
+
+test('a run that was recovered is not told as if it had been done; one that still goes on is not cut off', () => {
+  const run = '20260101-000009-aaaa';
+  const plan = planOf((p) => p.write('a', 'b'));
+  beginRun(folder, run, plan, ABOUT);
+  const journal = openJournal(folder, run);
+  journal.write({ type: 'task-started', task: 'one' });
+  journal.write({
+    type: 'step-started',
+    id: 'one/1.1',
+    task: 'one',
+    place: 'here',
+    line: 'write a',
+    effect: 'changes',
+  });
+  const told = () => {
+    const kept = readRun(folder, run) as KeptRun;
+    const { outcome, durationMs } = summaryOf(kept, []);
+    const [task] = toldTasks(kept.record.plan, kept.lines, () => null, outcome === 'running' ? outcome : 'cut off');
+    return [outcome, durationMs, task?.outcome, task?.steps[0]?.outcome];
+  };
+  expect(told()).toEqual(['running', null, 'running', 'running']);
+  journal.write({ type: 'run-resumed', run, pid: 1 });
+  journal.write({ type: 'run-finished', run, outcome: 'done', status: 0, durationMs: 5 });
+  expect(told()).toEqual(['recovered', null, 'cut off', 'cut off']);
+  journal.close();
 });

@@ -26,6 +26,8 @@ const all = [
   make('packages', sh('cat node_modules/x/index.js node_modules/y/index.js > out/o.txt')),
   make('asks', sh('cat main.py > out/o.txt'), { inputs: ['main.py'], env: ['DECLARED'] }),
   make('odd', (p) => p.run(['cp', "it's ä\\"n\\n.txt", 'out/o.txt'], { effect: 'derives' })),
+  make('special', sh('cat "app/(auth)/p[1].ts" "!bang" > out/o.txt')),
+  make('pasted', sh('cat "app/(auth)/p[1].ts" "!bang" > out/o.txt'), { inputs: ['\\\\!bang', 'app/\\\\(auth\\\\)/p\\\\[1\\\\].ts'] }),
   make('fails', sh('cat other.txt; exit 3')),
   make('own', (p) => { p.write('out/w.txt', 'w', { effect: 'derives' }); p.write('stray2.txt', 'w', { effect: 'derives' }); }),
   task('nothing', { summary: 'Declares nothing.', steps: (p) => { p.run(['cat', 'other.txt'], { effect: 'reads' }); } }),
@@ -51,6 +53,7 @@ beforeAll(() => {
     'src/sub/deep',
     'node_modules/x',
     'node_modules/y',
+    'app/(auth)',
   ];
   for (const name of folders) mkdirSync(project.path(name), { recursive: true });
   const files = [
@@ -63,6 +66,8 @@ beforeAll(() => {
     'more/m',
     'alone.txt',
     'out/old/a',
+    'app/(auth)/p[1].ts',
+    '!bang',
   ];
   const sources = ['src/a.js', 'src/b.js', 'src/sub/c.js', 'src/sub/d.js', 'src/sub/deep/e.js'];
   const packages = ['node_modules/x/index.js', 'node_modules/y/index.js', 'package-lock.json'];
@@ -123,6 +128,11 @@ describe.skipIf(missing !== null)('what a task does not declare', () => {
     expect(await found('many')).toEqual(only({ inputs: ['alone.txt', 'src/**'] }));
     expect(await found('packages')).toEqual(only({ inputs: ['package-lock.json'] }));
     expect(await found('odd')).toEqual(only({ inputs: ['it\'s ä"n\n.txt'] }));
+  });
+
+  test('what a glob would read otherwise is escaped: pasted, it is declared', async () => {
+    expect(await found('special')).toEqual(only({ inputs: ['\\!bang', 'app/\\(auth\\)/p\\[1\\].ts'] }));
+    expect(await found('pasted')).toEqual({});
   });
 
   test('variables that its sources ask for and that are set, unless they are declared or say nothing', async () => {

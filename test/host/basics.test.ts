@@ -8,7 +8,7 @@ import { clock, rest } from '../../lib/host/clock.ts';
 import { sha256 } from '../../lib/host/hash.ts';
 import { wasStarted } from '../../lib/host/identity.ts';
 import { safeName } from '../../lib/host/names.ts';
-import { openLineFile, readLines, writeFileAtomic } from '../../lib/host/store.ts';
+import { openLineFile, readEnd, readLines, writeFileAtomic } from '../../lib/host/store.ts';
 import { rig, tempDir } from './rig.ts';
 
 const INT: Failure = { reason: 'cancelled', signal: 'SIGINT' };
@@ -60,6 +60,14 @@ test('a sleep that is longer than a timer can be does not end at once', async ()
   expect(over).toBe(false);
   cancel.cancel(INT);
   await sleeping;
+});
+
+test('the end of a file is its last whole lines, or the end of one that is longer', () => {
+  const path = join(tempDir(), 'log');
+  const end = (content: string): unknown => (fs.writeFileSync(path, content), readEnd(path, 8));
+  expect(end('first\nlast\n')).toEqual({ text: 'last\n', leftOutBytes: 6 });
+  expect(end('a line that is long\n')).toEqual({ text: 'is long\n', leftOutBytes: 12 });
+  expect(end('a line that is long')).toEqual({ text: ' is long', leftOutBytes: 11 });
 });
 
 test('a line file keeps whole lines, and forgets one cut short', () => {

@@ -68,6 +68,15 @@ test('content, executable bit and link targets count', () => {
   expect(after[1]?.[2]).toBe(0);
 });
 
+test('folders that link to each other in too many ways are told, not walked for ever', () => {
+  const dir = tempDir();
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  for (const name of names) fs.mkdirSync(join(dir, name));
+  for (const from of names)
+    for (const to of names.filter((name) => name !== from)) fs.symlinkSync(`../${to}`, join(dir, from, to));
+  expect(() => expand(dir, '**')).toThrow('file-system');
+});
+
 test('a name that is no UTF-8, or a folder that cannot be listed, is told: nobody would notice what changes there', () => {
   const dir = tempDir();
   put(dir, 'a', 'A');

@@ -18,7 +18,9 @@ describe('a timeout of 0', () => {
   ];
   test.each(declared)('is refused where it is declared: %s', (what, steps) => {
     expect(() => planOf(steps)).toThrow(UsageError);
-    expect(() => planOf(steps)).toThrow(new RegExp(`^${what} declares a timeout of (0|NaN) ms, which (would be over|is no time)`));
+    expect(() => planOf(steps)).toThrow(
+      new RegExp(`^${what} declares a timeout of (0|NaN) ms, which (would be over|is no time)`),
+    );
   });
 
   test('is refused for a whole task, with where it stands', () => {
@@ -26,6 +28,14 @@ describe('a timeout of 0', () => {
       /^slow \(.*service-here\.test\.ts:\d+\) declares a timeout of 0 ms/,
     );
   });
+});
+
+test('retries that would never end are refused, of a task and of a step', () => {
+  for (const retries of [2, { times: -1, backoffMs: 1 }, { times: 1.5, backoffMs: 1 }, { times: 1 }] as never[]) {
+    const declared = /^(t\/1|flaky \(.*\)) declares retries that cannot be kept to: /;
+    expect(() => planOf((p) => p.run(['x'], { effect: 'reads', retries }))).toThrow(declared);
+    expect(() => makePlan([task('flaky', { summary: 's', retries })()], hash)).toThrow(declared);
+  }
 });
 
 test.each([

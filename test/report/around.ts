@@ -45,7 +45,7 @@ export const ends = (task: string, durationMs = 100): RunEvent[] => [
   { type: 'task-finished', task, outcome: 'done', durationMs },
 ];
 
-export const failure = { reason: 'exit-non-zero', command: 'make', exitCode: 2, tail: [] } as const;
+export const failure = { reason: 'exit-non-zero', command: 'make', exitCode: 2, tail: ['its last line'] } as const;
 
 export const fails = (task: string, durationMs = 100): RunEvent[] => [
   { type: 'step-failed', id: `${task}/1`, failure },

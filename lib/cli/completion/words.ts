@@ -48,12 +48,13 @@ function paramsOf({ taskName, spec }: AnyTask, known: Known): string[][] {
   ]);
 }
 
-/** A choice that is not one plain word is not offered: it would have to be quoted for each shell. */
+/** Choices of which one is no plain word are not offered: it would have to be quoted for each shell, and the rest is not all. */
 function valuesOf(param: Param, { devices }: Known): string {
   if (param.type === 'flag') return '-';
   if (param.type === 'device') return devices;
   if (param.type !== 'choice') return '?';
-  return param.choices.filter((choice) => /^[\w.:@%+,/-]+$/.test(choice) && !/^[@?[-]/.test(choice)).join(' ') || '?';
+  const isPlain = (choice: string): boolean => /^[\w.:@%+,/-]+$/.test(choice) && !/^[@?[-]/.test(choice);
+  return param.choices.every(isPlain) ? param.choices.join(' ') : '?';
 }
 
 function flagLines(owner: string, { name, short, value, choices, summary }: Flag, known: Known): string[][] {
@@ -71,6 +72,7 @@ function argument(name: string, { devices, services }: Known): string {
     service: services || '?',
     action: 'stop',
     shell: 'bash zsh fish',
+    output: 'prefixed grouped',
   };
   return values[name] ?? '?';
 }

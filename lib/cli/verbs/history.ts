@@ -34,6 +34,9 @@ export function summaryOf(kept: KeptRun, all: readonly KeptRun[]): Summary {
     undoes: record.undoes ?? null,
     undoneBy: undoneBy(all, run)?.record.run ?? null,
   };
+  // What `recover` came to is not what the run was asked for: it put back, or finished what had settled.
+  if (end?.type === 'run-finished' && end.outcome === 'done' && lines.some(({ type }) => type === 'run-resumed'))
+    return { ...known, outcome: 'recovered', status: end.status, durationMs: null };
   if (end?.type === 'run-finished')
     return { ...known, outcome: end.outcome, status: end.status, durationMs: end.durationMs };
   const alive = lifeOf(record.owner) !== 'dead';

@@ -23,7 +23,7 @@ export function show(
     const stat = statSync(join(projectDir, path), { throwIfNoEntry: false });
     return stat === undefined ? null : { path, bytes: stat.size };
   };
-  const tasks = toldTasks(kept.record.plan, kept.lines, logOf);
+  const tasks = toldTasks(kept.record.plan, kept.lines, logOf, summary.outcome === 'running' ? 'running' : 'cut off');
   if (output === 'json') {
     print(JSON.stringify({ ...summary, tasks, events: kept.lines }));
     return STATUS.done;

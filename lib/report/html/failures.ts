@@ -36,7 +36,7 @@ function failureOf(task: Drawable, anchors: ReadonlyMap<string, string>): Markup
     step ? html`<code class="line">${step.line}</code>` : null,
     html`<p class="message">${message}</p>`,
     tail.length === 0 ? null : html`<pre tabindex="0">${tail.join('\n')}</pre>`,
-    html`<p>${next}${log === undefined ? null : html` · <a href="#${log}">all that the step printed</a>`}</p>`,
+    html`<p>${next}${log === undefined ? null : html` · <a href="#${log}">the log of the step</a>`}</p>`,
     back === 0 ? null : html`<p>${back} ${back === 1 ? 'change was' : 'changes were'} put back.</p>`,
     stuck === 0 ? null : html`<p class="bad"><b>${stuck} NOT put back</b>; finish it with: recover</p>`,
   ];
