@@ -7,7 +7,7 @@ interface Claim {
 }
 
 /**
- * Refuses two nodes of which one's outputs lie at or below the other's. A glob counts as the folder before its
+ * Refuses outputs that stand for everything, and two nodes of which one's outputs lie at or below the other's. A glob counts as the folder before its
  * first wildcard, so that what might overlap is refused, too.
  */
 export function refuseOverlaps(nodes: readonly PlanNode[]): void {
@@ -24,7 +24,21 @@ export function refuseOverlaps(nodes: readonly PlanNode[]): void {
     }
     owners.set(claim.parts.join('/'), claim);
   }
+  const all = claims.find(({ output }) => isEverything(output));
+  if (all)
+    throw new UsageError(
+      `the outputs of ${all.node.id} (${all.output}) are the whole project: to put them back would remove all that is not theirs`,
+      'name the folders that it makes',
+    );
 }
+
+const isEverything = (glob: string): boolean =>
+  ['', '*', '**', '**/*'].includes(
+    glob
+      .split('/')
+      .filter((part) => part !== '' && part !== '.')
+      .join('/'),
+  );
 
 /** The folders before the first wildcard. */
 export function fixedPart(glob: string): readonly string[] {

@@ -52,7 +52,8 @@ function readGlob(glob: string): Glob {
     root,
     below: wild !== -1,
     matches: matcherOf(parts, wild, root.join('/')),
-    enters: (name) => !UNNAMED.has(name) || parts.includes(name),
+    // Braces name what stands in them.
+    enters: (name) => !UNNAMED.has(name) || parts.some((part) => part.split(/[{},()|]/).includes(name)),
   };
 }
 

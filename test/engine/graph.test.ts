@@ -165,6 +165,11 @@ describe('refused', () => {
     expect(plan(making('one', one), making('other', other)).nodes).toHaveLength(2);
   });
 
+  test.each(['.', './', '*', '**', './**/*'])('nor the whole project: %s', (output) => {
+    const all = task('all', { summary: 's', outputs: [output] })();
+    expect(usageErrorOf(() => plan(all)).message).toMatch(/are the whole project/);
+  });
+
   test('nor what both leave out', () => {
     const making = (name: string) => task(name, { summary: 's', outputs: [`${name}/**`, '!**/*.map'] })();
     expect(plan(making('one'), making('other')).nodes).toHaveLength(2);

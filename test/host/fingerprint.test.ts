@@ -37,6 +37,7 @@ test('globs match files of the project, sorted, dot files too; some folders only
   expect(paths(dir, 'src')).toEqual(['src/.hidden', 'src/a.ts', 'src/b.ts', 'src/é']);
   expect(paths(dir, '**')).toEqual(['[odd]', 'src/.hidden', 'src/a.ts', 'src/b.ts', 'src/é', 'top']);
   expect(paths(dir, '.git/HEAD', 'top', '.slipway/build/**')).toEqual(['.git/HEAD', '.slipway/build/o', 'top']);
+  expect(paths(dir, '{node_modules,other}/*.js')).toEqual(['node_modules/y.js']);
   expect(paths(dir, 'node_modules/*.js', 'src/node_modules/**', 'src/**', '!**/b.ts')).toEqual([
     'node_modules/y.js',
     'src/.hidden',
