@@ -7,8 +7,8 @@ interface Claim {
 }
 
 /**
- * Refuses outputs that stand for everything, and two nodes of which one's outputs lie at or below the other's. A glob counts as the folder before its
- * first wildcard, so that what might overlap is refused, too.
+ * Refuses outputs that stand for everything, and two nodes of which one's outputs lie at or below the other's. A glob
+ * counts as the folder before its first wildcard, so that what might overlap is refused, too.
  */
 export function refuseOverlaps(nodes: readonly PlanNode[]): void {
   const owners = new Map<string, Claim>();
