@@ -16,8 +16,10 @@ export function aroundRun(
   rest: readonly string[],
   lastMs: Around['lastMs'],
 ): Around {
+  // A temporary folder goes with the run.
+  const isKept = slipwayDir === join(projectDir, '.slipway');
   return {
-    logOf: (step) => quoteWord(fromHere(logOf(slipwayDir, run, step))),
+    logOf: (step) => (isKept ? quoteWord(fromHere(logOf(slipwayDir, run, step))) : null),
     program: () => programOf(projectDir),
     rest,
     lastMs,

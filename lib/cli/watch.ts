@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { Holding } from '../engine/holding.ts';
 import { cancelledBy, whenCancelled } from '../host/cancel.ts';
 import { clock } from '../host/clock.ts';
@@ -37,7 +39,8 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
   const { cancel, release } = cancelOnSignals();
   const holding = new Holding();
   const bell = new Bell();
-  const watcher = await openWatcher(context.projectDir, watched.globs, () => bell.ring());
+  const edits = new Edits(context.projectDir);
+  const watcher = await openWatcher(context.projectDir, [...watched.globs, ...edits.globs], () => bell.ring());
   const [selfWriters, settling] = [new SelfWriters('run'), new SelfWriters('started')];
   const closing: Watching['closing'] = new Map();
   tellUnknown(plan, watched.unknown);
@@ -58,6 +61,8 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
         const upMs = clock.nowMs();
         const services = new Set(holding.ids.filter((id) => ran.has(id)));
         changes = await nextChanges(watched, watcher, bell, cancel, (found) => {
+          edits.tell();
+          if (found.size === 0) return found;
           if (services.size > 0 && clock.nowMs() < upMs + SETTLING_MS) return settling.sift(found, services);
           settling.forget();
           return found;
@@ -92,7 +97,7 @@ async function nextChanges(
     await bell.quiet(cancel);
     await watcher.sound();
     changes = watched.changes();
-    if (changes.size > 0) changes = sift(changes);
+    changes = sift(changes);
   }
   return changes;
 }
@@ -112,6 +117,40 @@ function tell(failure: Failure, who = 'slipway'): void {
   const { message, next } = explainFailure(failure);
   say(`${who}: ${message}`);
   say(`  ${next}`);
+}
+
+/** What runs is what `tasks.ts` said when the watch began: an edit of it is told, once. */
+class Edits {
+  readonly #projectDir: string;
+  readonly #path = process.argv[1] ?? '';
+  #seen: string | null;
+
+  constructor(projectDir: string) {
+    this.#projectDir = projectDir;
+    this.#seen = this.#read();
+  }
+
+  /** None for a file that lies elsewhere. */
+  get globs(): readonly string[] {
+    const name = basename(this.#path);
+    return join(this.#projectDir, name) === this.#path ? [name] : [];
+  }
+
+  tell(): void {
+    const now = this.#read();
+    // A file that is just being replaced is not there for a moment.
+    if (now === null || now === this.#seen) return;
+    this.#seen = now;
+    say(`${basename(this.#path)} was edited: what it says now counts once the watch is begun again`);
+  }
+
+  #read(): string | null {
+    try {
+      return readFileSync(this.#path, 'utf8');
+    } catch {
+      return null;
+    }
+  }
 }
 
 /** Collects the tasks that did something in a run. */

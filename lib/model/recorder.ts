@@ -44,6 +44,8 @@ interface Recording {
   readonly opaque: Map<StepId, OpaqueBody>;
 }
 
+const EFFECTS: ReadonlySet<Effect> = new Set(['reads', 'derives', 'changes', 'collects', 'tells', 'irreversible']);
+
 /** Writes steps down, in order. Each block has its own recorder; recording on an outer one from inside throws. */
 export class Recorder extends Site {
   override readonly place = HERE;
@@ -98,6 +100,8 @@ export class Recorder extends Site {
     options: StepOptions & { readonly volatile?: boolean | undefined },
   ): unknown {
     this.#mustBeActive(kind);
+    if (!EFFECTS.has(effect))
+      throw new TypeError(`the effect of a step is one of ${[...EFFECTS].join(', ')}, not ${effect}`);
     if (effect === 'changes' && !this.inChange) {
       throw new TypeError(
         `a step that changes something carries its undo: put this ${kind} into p.change({ touches, do, undo })`,

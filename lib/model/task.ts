@@ -1,3 +1,4 @@
+import { UsageError } from './failure.ts';
 import type { Params, ParamInput, ParamValues } from './param.ts';
 import type { Recorder } from './recorder.ts';
 import type { Retries } from './step.ts';
@@ -90,6 +91,7 @@ export function task<const P extends Params = {}, const N extends Needs = {}, O 
 ): Task<P, O> {
   if (!NAME.test(name))
     throw new TypeError(`a task's name is lower case words with - and :, not ${JSON.stringify(name)}`);
+  for (const field in spec) if (!(field in FIELDS)) refuseField(name, field);
   const declared = ((params?: object): Need<O> => ({
     task: declared,
     params: params ? { ...params } : NO_PARAMS,
@@ -98,6 +100,28 @@ export function task<const P extends Params = {}, const N extends Needs = {}, O 
     P,
     O
   >;
+}
+
+/** `tasks.ts` runs without its types being checked: a field that nobody reads would leave the task without what it says. */
+const FIELDS: { readonly [field in keyof Required<AnySpec>]: true } = {
+  summary: true,
+  params: true,
+  needs: true,
+  inputs: true,
+  outputs: true,
+  cache: true,
+  env: true,
+  resources: true,
+  timeoutMs: true,
+  retries: true,
+  hidden: true,
+  steps: true,
+};
+
+function refuseField(task: string, field: string): never {
+  const meant = Object.keys(FIELDS).find((one) => one.toLowerCase().startsWith(field.toLowerCase()));
+  const next = meant === undefined ? `it may have ${Object.keys(FIELDS).join(', ')}` : `did you mean ${meant}?`;
+  throw new UsageError(`a task has no field ${field}, which ${task} has`, next);
 }
 
 /** Of all tasks: a getter on each, and the properties of functions made otherwise, take five hundred bytes of each. */

@@ -69,5 +69,6 @@ const stoppedLine = ({ task, failure }: TaskState, paint: Paint): string[] =>
 /** Where the whole output of the step is that failed or was stopped; nothing if it printed nothing. */
 function logLine(state: TaskState, { logOf }: Around): string[] {
   const id = failedStep(state);
-  return id === null || !state.outputs.has(id) ? [] : [`whole output of ${id}: ${logOf(id)}`];
+  const log = id === null || !state.outputs.has(id) ? null : logOf(id);
+  return id === null || log === null ? [] : [`whole output of ${id}: ${log}`];
 }

@@ -63,6 +63,9 @@ const SUDO: {
   },
 };
 
+/** Signals that a process brings upon itself. */
+const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE']);
+
 const lookAtOutput = (tail: readonly string[]): string =>
   tail.length > 0 ? 'its output above says why' : 'it printed nothing: run its command by hand';
 
@@ -77,7 +80,9 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     next:
       signal === 'SIGKILL'
         ? 'often memory ran out: see the kernel log (dmesg), and run fewer tasks at once with -j'
-        : 'see who sent the signal, then run it again',
+        : CRASHES.has(signal)
+          ? 'it crashed: run it by hand, under a debugger if need be'
+          : 'see who sent the signal, then run it again',
   }),
   'command-not-found': ({ command }) => ({
     message: `there is no command ${command}`,

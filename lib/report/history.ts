@@ -37,7 +37,7 @@ export function historyLines(
     one.run,
     `${one.outcome}${(one.status ?? 0) === 0 ? '' : ` ${String(one.status)}`}`,
     one.durationMs === null ? '-' : `${(one.durationMs / 1000).toFixed(1)} s`,
-    one.who === '' ? '-' : one.who,
+    one.who || (one.client?.split('@')[0] ?? '-'),
     one.commit?.slice(0, COMMIT_DIGITS) ?? '-',
     `${one.goals.join(', ')}${one.undoneBy === null ? '' : ' (put back)'}`,
   ]);

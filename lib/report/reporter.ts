@@ -13,8 +13,8 @@ export type Write = (text: string) => void;
 
 /** What reports for people tell beyond the events. */
 export interface Around {
-  /** The file that keeps the output of a step, as a path to type. */
-  readonly logOf: (step: StepId) => string;
+  /** The file that keeps the output of a step, as a path to type; `null` where nothing is kept. */
+  readonly logOf: (step: StepId) => string | null;
   /** What stands before a task on the command line: `npm run task`. */
   readonly program: () => string;
   /** What followed `--` on the command line. */

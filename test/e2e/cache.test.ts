@@ -20,8 +20,9 @@ const slow = task('slow', {
   summary: 'Takes its time.', ...io,
   steps: (p) => void p.run([process.execPath, 'dial.mjs'], { effect: 'derives' }),
 });
+const breaks = task('breaks', { summary: 'Fails.', steps: (p) => p.shell('echo why; exit 3', { effect: 'reads' }) });
 const change = task('change', { summary: 'Changes.', steps: (p) => p.write('changed', 'x') });
-await main(import.meta, { tasks: [copy, use, slow, change] });
+await main(import.meta, { tasks: [copy, use, slow, breaks, change] });
 `;
 
 /** Dials the test, and goes on when it hangs up. */
@@ -169,6 +170,14 @@ describe.skipIf(!mounts)(
       expect(stderr).toBe(`nothing can be written to .slipway (${code}): of this run nothing is kept\n`);
       expect([status, lines(stdout).at(-1)]).toEqual([0, '2 done']);
       expect(project.read('out/all')).toBe(`${code}\n\n`);
+    });
+
+    test('no log is named that goes with the run', async () => {
+      const kept = await project.run(['breaks']);
+      expect([kept.status, kept.stdout]).toEqual([1, expect.stringContaining('whole output of breaks/1: ')]);
+      const { status, stdout } = await within(READ_ONLY, ['breaks']);
+      expect([status, stdout]).toEqual([1, expect.stringContaining('why')]);
+      expect(stdout).not.toContain('whole output');
     });
 
     test('a disk too small for what is kept: said once, and the task is done', async () => {

@@ -75,6 +75,19 @@ test('a report is of the latest run, also of one that failed', () =>
     await interrupted(running);
   }));
 
+test('an edit of tasks.ts is told once: it counts when the watch is begun again', () =>
+  watched(TWO, ['check'], async (project, rigged, running) => {
+    (await rigged.started('check')).exit(0);
+    await idle(running, 1);
+    project.write('tasks.ts', `${project.read('tasks.ts')}// edited\n`);
+    await until('it is told', () => running.text().includes('tasks.ts was edited: '));
+    project.write('src/a.txt', '1');
+    (await rigged.started('check')).exit(0);
+    await idle(running, 2);
+    expect(running.text().match(/was edited/g)).toHaveLength(1);
+    await interrupted(running);
+  }));
+
 test('Ctrl-C during a run ends the run as well', () =>
   watched(TWO, ['check'], async (project, rigged, running) => {
     const check = await rigged.started('check');

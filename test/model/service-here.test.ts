@@ -30,6 +30,19 @@ describe('a timeout of 0', () => {
   });
 });
 
+test('a field that no task has, and an effect that no step has, are refused: nobody would read them', () => {
+  expect(() => task('t', { summary: 's', timeOutMs: 1 } as never)).toThrow(
+    expect.objectContaining({
+      message: 'a task has no field timeOutMs, which t has',
+      hint: 'did you mean timeoutMs?',
+    }) as Error,
+  );
+  expect(() => task('t', { summary: 's', zest: 1 } as never)).toThrow(/no field zest/);
+  expect(() => planOf((p) => p.run(['x'], { effect: 'derive' as never }))).toThrow(
+    'the effect of a step is one of reads, derives, changes, collects, tells, irreversible, not derive',
+  );
+});
+
 test('retries that would never end are refused, of a task and of a step', () => {
   for (const retries of [2, { times: -1, backoffMs: 1 }, { times: 1.5, backoffMs: 1 }, { times: 1 }] as never[]) {
     const declared = /^(t\/1|flaky \(.*\)) declares retries that cannot be kept to: /;
