@@ -2,6 +2,7 @@ import { deviceVariable } from '../model/device.ts';
 import type { Failure } from '../model/failure.ts';
 import { endedHow } from '../model/service-here.ts';
 import { neutral } from './neutral.ts';
+import { quoteWord } from './quote.ts';
 
 /** A failure in words, lower case: what happened and where, and what to try next. */
 export interface Explained {
@@ -103,7 +104,7 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
   refused: ({ message }) => ({ message, next: 'nothing was changed by this; put that right, then run it again' }),
   'not-confirmed': ({ what }) => ({
     message: `not confirmed: ${what}`,
-    next: `in a terminal answer the question; otherwise add --yes, or --confirm with the name`,
+    next: `in a terminal answer the question; otherwise add --yes, or --confirm ${quoteWord(what)}`,
   }),
   cancelled: ({ signal }) => ({
     message: `stopped by ${signal}`,
