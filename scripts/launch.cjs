@@ -208,6 +208,8 @@ let planned = false;
 /** Our own names tell nobody anything; `ReferenceError` does. */
 const UNNAMED = new Set(['Error', 'TypeError']);
 const NO_MODULE = 'a tasks.ts is a module: write "type": "module" into its package.json, or name it tasks.mts';
+/** Codes of what could not be found, or not be loaded. */
+const UNREADABLE = /^(ERR_)?(MODULE_NOT_FOUND|REQUIRE_\w+|UNKNOWN_FILE_EXTENSION|PACKAGE_PATH_NOT_EXPORTED)$/;
 /** Most places that are named. */
 const MAX_FRAMES = 3;
 
@@ -219,17 +221,22 @@ function tellMistake(error) {
   const thrown = /** @type {Error & { hint?: string, code?: string }} */ (
     error instanceof Error ? error : { name: 'Error', message: String(error) }
   );
-  const { name, message, stack, code = '' } = thrown;
-  const hint = code.startsWith('ERR_REQUIRE_') ? NO_MODULE : thrown.hint;
+  const { name, message, stack, cause } = thrown;
+  const code = typeof thrown.code === 'string' ? thrown.code : '';
+  // Node says it in its way, esbuild in another.
+  const required = code.startsWith('ERR_REQUIRE_') || message.includes('with the "cjs" output format');
+  const isNoModule = required && message.includes(process.argv[1] ?? '');
+  const hint = isNoModule ? NO_MODULE : thrown.hint;
   const root = path.dirname(__dirname);
   const others = ['node:', '/node_modules/', `${root}/lib/`, `${root}/dist/`, `${root}/scripts/launch`];
   const frames = (stack ?? '').split('\n').filter((line) => /^ {4}at .*:\d+:\d+\)?$/.test(line));
   const own = frames.filter((frame) => !others.some((other) => frame.includes(other)));
   // What cannot be read says by itself where, and was thrown by who reads it.
-  const isRead = name === 'SyntaxError' || name === 'TransformError' || code !== '';
+  const isRead = name === 'SyntaxError' || name === 'TransformError' || UNREADABLE.test(code);
   const places = own.length > 0 ? own.slice(0, MAX_FRAMES) : isRead ? [] : frames;
   const what = UNNAMED.has(name) || name === 'TransformError' ? message : `${name}: ${message}`;
-  const lines = [`slipway: ${what}`, ...(hint === undefined ? [] : [`  ${hint}`]), ...places];
+  const why = cause instanceof Error ? [`  because: ${cause.message}`] : [];
+  const lines = [`slipway: ${what}`, ...why, ...(hint === undefined ? [] : [`  ${hint}`]), ...places];
   process.stderr.write(`${lines.join('\n')}\n`);
 }
 
@@ -264,8 +271,9 @@ launch(path.resolve(tasks)).then(
   (/** @type {unknown} */ error) => {
     settled = true;
     if (!planned) {
-      process.exitCode = USAGE;
-      return tellMistake(error);
+      tellMistake(error);
+      // Whatever it left open.
+      process.exit(USAGE);
     }
     process.nextTick(() => {
       throw error;

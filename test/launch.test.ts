@@ -301,6 +301,13 @@ describe('a mistake in tasks.ts is told with where it is, status 2:', () => {
     ['a name', "task('A', { summary: 'A' });", /^slipway: a task's name is lower case .*\n {4}at .*\/tasks\.ts:3:/],
     ['what is not defined', 'nope();', /^slipway: ReferenceError: nope is not defined\n {4}at .*\/tasks\.ts:3:/],
     ['what is no error', "throw 'x';", /^slipway: x\n$/],
+    ['with something left open', "setInterval(() => 0, 1000); throw new Error('broken');", /^slipway: broken\n {4}at /],
+    [
+      'with an odd code',
+      "throw Object.assign(new Error('odd'), { code: 7 });",
+      /^slipway: odd\n {4}at .*\/tasks\.ts:3:/,
+    ],
+    ['with a cause', "throw new Error('odd', { cause: new Error('deep') });", /^slipway: odd\n {2}because: deep\n/],
     ['what cannot be read', 'const = 1;', /^slipway: .*\n.*tasks\.ts:3:\d+: ERROR: [^\n]*\n$/],
     ['a file that is not there', "import './nowhere.ts';", /^slipway: Cannot find module .*nowhere\.ts[^\n]*\n$/],
     [
@@ -317,6 +324,12 @@ describe('a mistake in tasks.ts is told with where it is, status 2:', () => {
     project.write('tasks.ts', `import { main, system, task } from 'slipway';\nvoid main, system, task;\n${mistake}\n`);
     const { said, rest, status } = await project.launch(['odd']);
     expect(`${said}\n${rest}`).toMatch(told);
+    expect(status).toBe(2);
+  });
+
+  test('steps, also of a task that is traced', async () => {
+    const { rest, status } = await project.launch(['trace-inputs', 'fail']);
+    expect(rest).toMatch(/^slipway: on purpose\n {4}at .*\/tasks\.ts:\d+:/);
     expect(status).toBe(2);
   });
 

@@ -55,6 +55,7 @@ export function planGoals(
   const planned = makePlan(needs, sha256, (): Json => sourcesDigest(planned.plan));
   refuseOutsideRehearsal(context, planned.plan);
   refuseUnknownDevices(context, planned.plan);
+  tellLauncher('planned');
   return { ...planned, paramSecrets };
 }
 
@@ -128,3 +129,11 @@ export const variableOf =
   ({ sources }: Context) =>
   (name: string): string | undefined =>
     lookupFor(sources, null).get(name)?.value;
+
+/**
+ * To `scripts/launch.cjs`, where it started this process. What is thrown until all is `planned` is a mistake in `tasks.ts`;
+ * after a run that was `performed`, no sooner and in no dry run, it makes its bundle anew, or keeps its code.
+ */
+export function tellLauncher(what: 'planned' | 'performed'): void {
+  (globalThis as { readonly [of: symbol]: (() => void) | undefined })[Symbol.for(`slipway.${what}`)]?.();
+}

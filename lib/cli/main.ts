@@ -72,7 +72,6 @@ async function argvMeant(argv: readonly string[], { tasks }: Project): Promise<r
 }
 
 async function dispatch(meta: Meta, project: Project, invocation: Invocation): Promise<number> {
-  if (invocation.kind === 'verb') tellLauncher('planned');
   switch (invocation.kind) {
     case 'version':
       return version();
@@ -121,10 +120,9 @@ const MANY_TASKS = 2_000;
 
 async function runTasks(context: Context, invocation: Extract<Invocation, { kind: 'run' }>): Promise<number> {
   const { goals, rest, mode, force, explain } = invocation;
-  const { planGoals } = await import('./context.ts');
+  const { planGoals, tellLauncher } = await import('./context.ts');
   if (context.project.tasks.length >= MANY_TASKS) (await import('../host/v8-flags.ts')).keepHeapTight();
   const prepared = planGoals(context, goals, rest);
-  tellLauncher('planned');
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
   if (mode.kind === 'plan')
     return (await import('./dry-run.ts')).dryRun(context, prepared, goals, { ...mode, manner, force, explain });
@@ -137,16 +135,12 @@ async function runTasks(context: Context, invocation: Extract<Invocation, { kind
   return status;
 }
 
-/**
- * To `scripts/launch.cjs`, where it started this process. What is thrown until all is `planned` is a mistake in `tasks.ts`;
- * after a run that was `performed`, no sooner and in no dry run, it makes its bundle anew, or keeps its code.
- */
-function tellLauncher(what: 'planned' | 'performed'): void {
-  (globalThis as { readonly [of: symbol]: (() => void) | undefined })[Symbol.for(`slipway.${what}`)]?.();
-}
+/** Verbs that plan. */
+const PLANS: ReadonlySet<string> = new Set(['apply', 'trace-inputs']);
 
 async function verb(context: Context, invocation: Extract<Invocation, { kind: 'verb' }>): Promise<number> {
   const manner = (await import('./reporting.ts')).mannerOf(invocation);
+  if (!PLANS.has(invocation.verb)) (await import('./context.ts')).tellLauncher('planned');
   switch (invocation.verb) {
     case 'apply':
       if (invocation.pages) (await import('./pages.ts')).refuseWrongPages(invocation.pages);

@@ -58,12 +58,17 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
       } else if (cancelledBy(cancel) === null) {
         tellLost(holding);
         say('watching for changes; Ctrl-C ends');
-        const upMs = clock.nowMs();
-        const services = new Set(holding.ids.filter((id) => ran.has(id)));
-        changes = await nextChanges(watched, watcher, bell, cancel, (found) => {
+        const settledMs = clock.nowMs() + SETTLING_MS;
+        const begun = new Set(holding.ids.filter((id) => ran.has(id)));
+        let wrote = false;
+        changes = await nextChanges(watched, watcher, bell, cancel, (found, atMs) => {
           edits.tell();
           if (found.size === 0) return found;
-          if (services.size > 0 && clock.nowMs() < upMs + SETTLING_MS) return settling.sift(found, services);
+          if (begun.size > 0 && atMs < settledMs) {
+            wrote = true;
+            return settling.sift(found, begun);
+          }
+          if (!wrote) settling.sift(found, new Set());
           settling.forget();
           return found;
         });
@@ -89,15 +94,15 @@ async function nextChanges(
   watcher: Watcher,
   bell: Bell,
   cancel: Cancel,
-  sift: (changes: Changes) => Changes,
+  sift: (changes: Changes, atMs: number) => Changes,
 ): Promise<Changes> {
   let changes: Changes = new Map();
   while (changes.size === 0 && cancelledBy(cancel) === null) {
     await bell.rung(cancel);
+    const rungMs = clock.nowMs();
     await bell.quiet(cancel);
     await watcher.sound();
-    changes = watched.changes();
-    changes = sift(changes);
+    changes = sift(watched.changes(), rungMs);
   }
   return changes;
 }

@@ -56,7 +56,8 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
         seen = look();
       } catch (error) {
         // Deleted between listing and reading; its end will be told.
-        if (error instanceof StepFailed || codeOf(error) === 'ENOENT') return new Map();
+        const code = error instanceof StepFailed && 'code' in error.failure ? error.failure.code : codeOf(error);
+        if (code === 'ENOENT') return new Map();
         throw error;
       }
       return new Map(

@@ -146,15 +146,29 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
     made.set(id, digest);
     return digest;
   };
-  const madeNow = (id: string): string | null => {
-    const node = nodes.get(id);
-    return node === undefined ? null : digestOf(node, madeNow);
-  };
-  /** An output of a need that is not what the key says any more: another run made it, or a hand. */
+  /** An output of a need that is not what the key says any more: another run made it, a hand, or the task itself. */
   const overwritten = (node: PlanNode): string | undefined => {
-    const id = node.needs.find((need) => made.has(need) && madeNow(need) !== made.get(need));
-    const need = id === undefined ? undefined : nodes.get(id);
-    return need && ((need.body.items.length > 0 && need.outputs?.[0]) || overwritten(need) || need.id);
+    const now = new Map<string, string | null>();
+    const madeNow = (id: string): string | null => {
+      const need = nodes.get(id);
+      if (!now.has(id)) now.set(id, need === undefined ? null : digestOf(need, madeNow));
+      return now.get(id) ?? null;
+    };
+    const changed = (id: string): boolean => {
+      try {
+        return made.has(id) && madeNow(id) !== made.get(id);
+      } catch (error) {
+        // It is gone while it is looked at.
+        if (error instanceof StepFailed) return true;
+        throw error;
+      }
+    };
+    const from = ({ needs }: PlanNode): string | undefined => {
+      const id = needs.find(changed);
+      const need = id === undefined ? undefined : nodes.get(id);
+      return need && ((need.body.items.length > 0 && need.outputs?.[0]) || from(need) || need.id);
+    };
+    return from(node);
   };
 
   /** A command that the task itself makes says nothing about what it is made of. */

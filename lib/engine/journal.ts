@@ -154,3 +154,9 @@ export function replayPerformer(past: Leftover, live: LivePerformer): LivePerfor
   };
   return performer as LivePerformer;
 }
+
+/** Whether a run was cut off, and put back, or finished where it had settled: that is not what it was asked for. */
+export const wasRecovered = (lines: readonly JournalLine[]): boolean => {
+  const end = lines.findLast((line) => line.type === 'run-finished');
+  return end?.type === 'run-finished' && end.outcome === 'done' && lines.some(({ type }) => type === 'run-resumed');
+};

@@ -33,12 +33,10 @@ export function refuseOverlaps(nodes: readonly PlanNode[]): void {
 }
 
 const isEverything = (glob: string): boolean =>
-  ['', '*', '**', '**/*'].includes(
-    glob
-      .split('/')
-      .filter((part) => part !== '' && part !== '.')
-      .join('/'),
-  );
+  glob
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .every((part) => /^\*+$/.test(part));
 
 /** The folders before the first wildcard. */
 export function fixedPart(glob: string): readonly string[] {

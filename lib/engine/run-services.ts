@@ -98,6 +98,12 @@ export class RunServices {
     }
   }
 
+  /** When a service that nobody needs any more has ended; `null` where it is kept for later runs. */
+  gone(id: string): Promise<unknown> | null {
+    if (this.#options.holding) return null;
+    return this.#met.get(id)?.ended ?? Promise.resolve();
+  }
+
   /** Keeps up what are goals until the run is cancelled or one of them ends, if all went well so far; then ends all. */
   async finish(isWell: () => boolean): Promise<void> {
     if (this.#met.size > 0 && !this.#options.holding) {

@@ -67,7 +67,7 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
       keepGoing,
       stopped: () => !past && options.cancel.cancelled !== null,
       ...(options.random && { random: options.random }),
-      ...(!past && { brings: brings(services) }),
+      ...(!past && { brings: brings(services), gone: ({ id }) => run.services.gone(id) }),
     },
     (node) => run.begin(node),
   );

@@ -29,6 +29,8 @@ export interface Choice {
   readonly random?: () => number;
   /** Services that are up while a node runs, and until the last node that has them has run; a service has itself. */
   readonly brings?: (node: PlanNode) => readonly PlanNode[];
+  /** When a service that nobody needs any more has ended; `null`: it stays up. */
+  readonly gone?: (service: PlanNode) => Promise<unknown> | null;
 }
 
 /**
@@ -42,10 +44,10 @@ export async function schedule(
   runNode: (node: PlanNode) => Promise<NodeState>,
 ): Promise<ReadonlyMap<string, NodeState>> {
   const all = link(nodes);
-  const { random, brings } = options;
+  const { random } = options;
   if (random) for (const one of all) one.priority = random();
   const ready = new Ready(all);
-  const running = new Running(capacity, nodes, brings);
+  const running = new Running(capacity, nodes, options);
   let failed = false;
   await new Promise<void>((resolve, reject) => {
     const finish = (one: Waiting, state: NodeState): void => {
@@ -60,7 +62,7 @@ export async function schedule(
     const launch = (one: Waiting): void => {
       running.enter(one.node);
       runNode(one.node).then((state) => {
-        running.leave(one.node, state);
+        running.leave(one.node, state, start);
         finish(one, state);
         start();
       }, reject);
@@ -76,7 +78,7 @@ export async function schedule(
         else misfits.push(index);
       }
       for (const index of misfits) ready.add(index);
-      if (running.count === 0) resolve();
+      if (running.isEmpty) resolve();
     };
     start();
   });
@@ -172,28 +174,39 @@ const NONE_BROUGHT: readonly PlanNode[] = [];
 class Running {
   readonly #capacity: Capacity;
   readonly #brings: (node: PlanNode) => readonly PlanNode[];
+  readonly #gone: Choice['gone'];
   readonly #occupants = new Set<PlanNode>();
   /** Of each service, how many nodes that have it have not ended. */
   readonly #users = new Map<PlanNode, number>();
   #occupied = occupiedBy(this.#occupants);
-  count = 0;
+  #count = 0;
+  /** Services that are about to end. */
+  #ending = 0;
 
-  constructor(capacity: Capacity, nodes: readonly PlanNode[], brings: Choice['brings']) {
+  constructor(capacity: Capacity, nodes: readonly PlanNode[], { brings, gone }: Choice) {
     this.#capacity = capacity;
+    this.#gone = gone;
     this.#brings = brings ?? ((): typeof NONE_BROUGHT => NONE_BROUGHT);
     for (const node of nodes) for (const service of this.#brings(node)) this.#use(service, 1);
   }
 
   get full(): boolean {
-    return this.count >= this.#capacity.jobs;
+    return this.#count >= this.#capacity.jobs;
+  }
+
+  /** Nothing is left for which it would be worth waiting. */
+  get isEmpty(): boolean {
+    return this.#count === 0 && this.#ending === 0;
   }
 
   fits(node: PlanNode): boolean {
     if (this.full) return false;
-    if (this.count === 0) return true;
-    const added = [node, ...this.#brings(node)].filter((one) => !this.#occupants.has(one));
-    const { memoryMb, cpu, mutexes } = this.#occupied;
-    const more = occupiedBy(new Set(added));
+    if (this.isEmpty) return true;
+    // What its own services hold it may have beside them.
+    const own = new Set([node, ...this.#brings(node)]);
+    const others = own.size === 1 ? this.#occupied : occupiedBy([...this.#occupants].filter((one) => !own.has(one)));
+    const { memoryMb, cpu, mutexes } = others;
+    const more = occupiedBy(own);
     return (
       memoryMb + more.memoryMb <= this.#capacity.memoryMb &&
       cpu + more.cpu <= this.#capacity.cpu &&
@@ -202,16 +215,35 @@ class Running {
   }
 
   enter(node: PlanNode): void {
-    this.count++;
+    this.#count++;
     for (const one of [node, ...this.#brings(node)]) this.#occupants.add(one);
     this.#occupied = occupiedBy(this.#occupants);
   }
 
-  leave(node: PlanNode, state: NodeState): void {
-    this.count--;
+  /** `later`: a service that it was the last to need has ended, and there is more room. */
+  leave(node: PlanNode, state: NodeState, later: () => void): void {
+    this.#count--;
     if (state === 'up') return;
+    const services = this.#brings(node).filter((service) => this.#use(service, -1) === 0);
+    for (const service of services) this.#end(service, later);
+    this.#free(node);
+  }
+
+  #end(service: PlanNode, later: () => void): void {
+    if (!this.#gone) return this.#free(service);
+    const freed = (): void => {
+      this.#ending--;
+      this.#free(service);
+      later();
+    };
+    const gone = this.#gone(service);
+    if (gone === null) return;
+    this.#ending++;
+    gone.then(freed, freed);
+  }
+
+  #free(node: PlanNode): void {
     this.#occupants.delete(node);
-    for (const service of this.#brings(node)) if (this.#use(service, -1) === 0) this.#occupants.delete(service);
     this.#occupied = occupiedBy(this.#occupants);
   }
 
@@ -228,7 +260,7 @@ interface Occupied {
   readonly mutexes: readonly string[];
 }
 
-function occupiedBy(nodes: ReadonlySet<PlanNode>): Occupied {
+function occupiedBy(nodes: Iterable<PlanNode>): Occupied {
   let [memoryMb, cpu] = [0, 0];
   const mutexes: string[] = [];
   for (const { resources } of nodes) {

@@ -52,10 +52,12 @@ function readGlob(glob: string): Glob {
     root,
     below: wild !== -1,
     matches: matcherOf(parts, wild, root.join('/')),
-    // Braces name what stands in them.
-    enters: (name) => !UNNAMED.has(name) || parts.some((part) => part.split(/[{},()|]/).includes(name)),
+    enters: (name) => !UNNAMED.has(name) || parts.some((part) => namesIn(part).includes(name)),
   };
 }
+
+/** What a part of a glob names: braces and parentheses all that stands in them, but for `!(…)`, which leaves it out. */
+const namesIn = (part: string): readonly string[] => part.replace(/!\([^)]*\)/g, '').split(/[{},()|]/);
 
 function matcherOf(parts: readonly string[], wild: number, root: string): Glob['matches'] {
   // Whole folders need no pattern, and are what most globs are.

@@ -51,7 +51,7 @@ function removeEmpty(projectDir: string, folder: string, matches: (path: string)
 /** Why an output was not put back. */
 export interface NotPlaced {
   readonly path: string;
-  /** Something that is no output of the task is where a folder should be. */
+  /** Something that is no output of the task stands there: a folder in place of a file, or the other way round. */
   readonly inTheWay: boolean;
 }
 
@@ -62,6 +62,7 @@ export function placeOutputs(projectDir: string, files: readonly KeptFile[], blo
     const { path, kind } = file;
     if (!isPlain(path)) return { path, inTheWay: false };
     if (!makeFolder(projectDir, kind === 'folder' ? path : dirname(path), ready)) return { path, inTheWay: true };
+    if (kind !== 'folder' && isFolder(join(projectDir, path))) return { path, inTheWay: true };
     if (kind !== 'folder' && !place(projectDir, file, blobs)) return { path, inTheWay: false };
   }
   return null;
@@ -83,6 +84,8 @@ function makeFolder(projectDir: string, folder: string, ready: Set<string>): boo
   return true;
 }
 
+const isFolder = (path: string): boolean => fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
 function place(projectDir: string, file: KeptFile, blobs: Blobs): boolean {
   const full = join(projectDir, file.path);
   if (file.kind === 'link') {
@@ -91,7 +94,8 @@ function place(projectDir: string, file: KeptFile, blobs: Blobs): boolean {
     fs.renameSync(beside, full);
     return true;
   }
-  if (!blobs.copyTo(file.digest, full, file.executable ? 0o777 : 0o666)) return false;
+  const mode = file.mode === undefined ? (file.executable ? 0o777 : 0o666) : 0o600;
+  if (!blobs.copyTo(file.digest, full, mode)) return false;
   if (file.mode !== undefined) fs.chmodSync(full, file.mode);
   fs.utimesSync(full, new Date(), new Date(file.mtimeMs));
   return true;

@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Glob, GlobSet } from './glob.ts';
 import { StepFailed } from '../model/failure.ts';
 import { codeOf } from './store.ts';
@@ -22,7 +22,7 @@ interface Folder {
   readonly depth: number;
   /** Real paths of the folders whose links were followed to get here. */
   readonly followed: readonly string[];
-  /** Of the whole walk: links to folders that were followed. */
+  /** Of the whole walk: links to folders that were followed below another one. */
   readonly links: { count: number };
 }
 
@@ -53,8 +53,8 @@ function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: M
     const stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
     if (!stat) {
       // Gone since it was listed: then it is not there. A name that is no UTF-8 only seems to be gone.
-      if (!name.includes('\ufffd') || set.unwanted(path)) continue;
-      throw new StepFailed({ reason: 'file-system', code: 'EILSEQ', path: full, operation: 'name' });
+      if (name.includes('\ufffd')) refuseName({ ...folder, globs }, name, path, set);
+      continue;
     }
     if (stat.isFile()) {
       if (wants(set, globs, path)) meet({ path, full, kind: 'file', stat });
@@ -72,6 +72,13 @@ function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: M
   return names.length;
 }
 
+/** Nobody could ask for it again, or notice what becomes of it. */
+function refuseName({ full, globs }: Folder, name: string, path: string, set: GlobSet): void {
+  const found = fs.readdirSync(full, { withFileTypes: true }).find((one) => one.name === name);
+  if (!found || set.unwanted(path) || (found.isFile() && !wants(set, globs, path))) return;
+  throw new StepFailed({ reason: 'file-system', code: 'EILSEQ', path: `${full}/${name}`, operation: 'name' });
+}
+
 function wants(set: GlobSet, globs: readonly Glob[], path: string): boolean {
   for (const glob of globs) if (glob.matches(path)) return !set.unwanted(path);
   return false;
@@ -83,10 +90,11 @@ function followLink(link: Folder, stat: fs.BigIntStats, set: GlobSet, meet: (met
   if (target?.isFile() === true && wants(set, link.globs, link.path))
     meet({ path: link.path, full: link.full, kind: 'link', stat });
   if (target?.isDirectory() !== true || set.unwanted(link.path)) return;
-  const real = fs.realpathSync(link.full);
-  const here = fs.realpathSync(join(link.full, '..'));
+  // Node's own asks for each part of a path.
+  const real = fs.realpathSync.native(link.full);
+  const here = fs.realpathSync.native(dirname(link.full));
   if (`${here}/`.startsWith(`${real}/`) || link.followed.includes(real)) return;
-  if (++link.links.count > MAX_LINKS)
+  if (link.followed.length > 0 && ++link.links.count > MAX_LINKS)
     throw new StepFailed({ reason: 'file-system', code: 'ELOOP', path: link.full, operation: 'follow' });
   walkFolder({ ...link, depth: link.depth + 1, followed: [...link.followed, real] }, set, true, meet);
 }

@@ -14,7 +14,7 @@ const words: { readonly [R in Reason['reason']]: (reason: Of<R>) => string } = {
   forced: () => 'forced',
   'never-ran': () => 'it never ran to its end',
   'failed-last-time': () => 'it failed, or was cut off, last time',
-  'edited-meanwhile': ({ path }) => `input ${path} was altered while it ran last time`,
+  'edited-meanwhile': ({ path }) => `${path} was altered while it ran last time`,
   'no-steps': () => 'it has no steps of its own',
   'declares-no-inputs': () => 'it declares no inputs',
   'declares-no-outputs': () => 'it declares no outputs',
@@ -68,7 +68,7 @@ export function upWords({ users }: Extract<Check, { readonly state: 'service' }>
 const STORE = {
   'not-asked': '',
   missed: ', nothing fitting being kept',
-  damaged: ', what was kept being damaged',
+  damaged: ', and what was kept could not be put back',
 } as const;
 
 /** Reasons that a task has by what it is: they are the same every time. */

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Window } from './window.ts';
-import { widthOf } from './width.ts';
+import { graphemes, widthOf } from './width.ts';
 
 /** Lines do not wrap while the live view stands: one that is wider than it seemed is cut by the terminal. */
 const NO_WRAP = '\u001b[?7l';
@@ -65,8 +65,8 @@ function afterReflow(lines: readonly string[], columns: number): string {
 /** Into how many lines a terminal breaks one: a wide character that does not fit any more begins the next. */
 function brokenInto(line: string, indent: number, columns: number): number {
   let [lines, column] = [1, indent];
-  for (const char of stripVTControlCharacters(line)) {
-    const width = widthOf(char);
+  for (const { segment } of graphemes.segment(stripVTControlCharacters(line))) {
+    const width = widthOf(segment);
     column += width;
     if (column > columns) [lines, column] = [lines + 1, width];
   }

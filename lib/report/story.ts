@@ -1,4 +1,4 @@
-import type { JournalLine } from '../engine/journal.ts';
+import { wasRecovered, type JournalLine } from '../engine/journal.ts';
 import { Facts, resolveStep } from '../engine/facts.ts';
 import type { RunOutcome, TaskOutcome } from '../model/event.ts';
 import { known } from '../model/fact.ts';
@@ -63,7 +63,8 @@ export interface StoryTask extends Span {
 export interface Story extends Omit<ToldRun, 'lines' | 'plan' | 'alive'> {
   readonly goals: readonly string[];
   readonly digest: string;
-  readonly outcome: RunOutcome | 'running' | 'cut off';
+  /** `recovered`: cut off, and put back, or finished where it had settled, by `recover`. */
+  readonly outcome: RunOutcome | 'running' | 'cut off' | 'recovered';
   readonly status: number | null;
   readonly durationMs: number;
   /** In the order of the plan: needs first. */
@@ -91,7 +92,7 @@ export function storyOf({ lines, plan, alive, ...about }: ToldRun): Story {
     ...about,
     goals: plan.goals,
     digest: plan.digest,
-    outcome: end?.outcome ?? (alive ? 'running' : 'cut off'),
+    outcome: wasRecovered(lines) ? 'recovered' : (end?.outcome ?? (alive ? 'running' : 'cut off')),
     status: end?.status ?? null,
     durationMs: nowMs,
     tasks: [...tasks.values()],

@@ -1,6 +1,7 @@
 import stringWidth from 'string-width';
 
-const graphemes = new Intl.Segmenter();
+/** What a terminal draws as one. */
+export const graphemes = new Intl.Segmenter();
 
 /** The columns that a text takes in a terminal; colours take none. */
 export const widthOf = (text: string): number => stringWidth(text);

@@ -79,6 +79,15 @@ describe('what is kept', () => {
     expect((await checkout.run(deep())).outcomes).toEqual(['deep restored']);
   });
 
+  test('is told what is in its way, also a folder in place of a file', async () => {
+    const checkout = await twice();
+    fs.rmSync(checkout.path('out'), { recursive: true });
+    fs.mkdirSync(checkout.path('out/a/.git'), { recursive: true });
+    const { outcomes, said } = await back(checkout).run(build());
+    expect(said).toEqual(['what was kept of build cannot be put back: something is in the way of out/a']);
+    expect(outcomes).toEqual(['build done']);
+  });
+
   test('comes back with its permissions', async () => {
     const checkout = new Checkout().put('src/a', 'one');
     const modes = ['600', '444', '750', '666'];

@@ -347,6 +347,22 @@ describe('a task with declared inputs and outputs', () => {
     expect((await checkout.run(top)).outcomes).toEqual(['build fresh', 'between fresh', 'top fresh']);
   });
 
+  test('asks each need once what it made, on however many ways it is needed', async () => {
+    const checkout = new Checkout();
+    let asked = 0;
+    const outputs = checkout.outputs.bind(checkout);
+    checkout.outputs = (globs) => (globs.includes('out/') && asked++, outputs(globs));
+    let layer = [builder()()];
+    for (let depth = 0; depth < 14; depth++) {
+      const needs = Object.fromEntries(layer.map((need) => [need.task.taskName, need]));
+      layer = ['a', 'b'].map((name) => task(`${name}${String(depth)}`, { summary: 's', needs })());
+    }
+    const needs = { a: layer[0] as Need, b: layer[1] as Need };
+    const top = task('top', { summary: 's', needs, inputs: [], outputs: [], steps: build })();
+    expect((await checkout.run(plan(top))).outcomes.at(-1)).toBe('top done');
+    expect(asked).toBeLessThan(10);
+  });
+
   test('of which a look throws fails alone: others come to their ends', async () => {
     const checkout = new Checkout();
     const inputs = checkout.inputs.bind(checkout);

@@ -165,7 +165,7 @@ describe('refused', () => {
     expect(plan(making('one', one), making('other', other)).nodes).toHaveLength(2);
   });
 
-  test.each(['.', './', '*', '**', './**/*'])('nor the whole project: %s', (output) => {
+  test.each(['.', './', '*', '**', './**/*', '**/**', '*/**'])('nor the whole project: %s', (output) => {
     const all = task('all', { summary: 's', outputs: [output] })();
     expect(usageErrorOf(() => plan(all)).message).toMatch(/are the whole project/);
   });

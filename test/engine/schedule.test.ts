@@ -33,7 +33,7 @@ class Yard {
     capacity: Partial<Capacity> = {},
     keepGoing = false,
     random?: () => number,
-    brings?: Choice['brings'],
+    services: Pick<Choice, 'brings' | 'gone'> = {},
   ) {
     const run = (one: PlanNode): Promise<NodeState> => {
       this.order.push(one.id);
@@ -42,7 +42,7 @@ class Yard {
     this.end = schedule(
       nodes,
       { jobs: 2, memoryMb: 100, cpu: 4, ...capacity },
-      { keepGoing, stopped: () => this.stopped, ...(random && { random }), ...(brings && { brings }) },
+      { keepGoing, stopped: () => this.stopped, ...(random && { random }), ...services },
       run,
     ).finally(() => (this.over = true));
   }
@@ -184,7 +184,7 @@ describe('the schedule', () => {
 
     test('from the first that needs it to the end of the last', async () => {
       const nodes = [node('db-a', [], { memoryMb: 20 }), node('db-b', ['db-a']), node('big', [], { memoryMb: 41 })];
-      const yard = new Yard(nodes, { jobs: 3 }, false, undefined, brings);
+      const yard = new Yard(nodes, { jobs: 3 }, false, undefined, { brings });
       expect(yard.now).toEqual(['db-a']);
       expect(await yard.finish('db-a')).toEqual(['db-b']);
       expect(await yard.finish('db-b')).toEqual(['big']);
@@ -192,19 +192,38 @@ describe('the schedule', () => {
 
     test('once, however many need it', () => {
       const nodes = [node('db-a', [], { memoryMb: 20 }), node('db-b', [], { memoryMb: 20 })];
-      expect(new Yard(nodes, {}, false, undefined, brings).now).toEqual(['db-a', 'db-b']);
+      expect(new Yard(nodes, {}, false, undefined, { brings }).now).toEqual(['db-a', 'db-b']);
     });
 
     test('with those that it needs, and what they take for themselves', async () => {
       const nodes = [node('both'), node('c', [], { memoryMb: 11 }), node('d', [], { mutex: ['disk'] }), node('e')];
-      const yard = new Yard(nodes, { jobs: 4 }, false, undefined, brings);
+      const yard = new Yard(nodes, { jobs: 4 }, false, undefined, { brings });
       expect(yard.now).toEqual(['both', 'e']);
       expect(await yard.finish('both')).toEqual(['e', 'c', 'd']);
     });
 
+    test('until it has ended: what would meet it waits, also when nothing else runs', async () => {
+      let end: () => void = () => undefined;
+      const gone = (): Promise<void> => new Promise((resolve) => (end = resolve));
+      const nodes = [node('db-a'), node('d', ['db-a'], { mutex: ['disk'] })];
+      const yard = new Yard(nodes, {}, false, undefined, { brings, gone });
+      expect(await yard.finish('db-a')).toEqual([]);
+      expect(yard.over).toBe(false);
+      end();
+      await settled();
+      expect(yard.now).toEqual(['d']);
+      await yard.finish('d');
+      expect(yard.over).toBe(true);
+    });
+
+    test('but what it holds its own user may have', () => {
+      const nodes = [node('x'), node('db-a', [], { mutex: ['disk'] }), node('db-b', ['x'], { mutex: ['disk'] })];
+      expect(new Yard(nodes, { jobs: 3 }, false, undefined, { brings }).now).toEqual(['x', 'db-a']);
+    });
+
     test('that is asked for itself until the end', async () => {
       const nodes = [web, node('both'), node('c', [], { memoryMb: 11 }), node('d', [], { memoryMb: 11 })];
-      const yard = new Yard(nodes, { jobs: 4 }, false, undefined, brings);
+      const yard = new Yard(nodes, { jobs: 4 }, false, undefined, { brings });
       expect(await yard.finish('web', 'up')).toEqual(['both']);
       // Nothing else runs: what does not fit runs alone, or never would.
       expect(await yard.finish('both')).toEqual(['c']);

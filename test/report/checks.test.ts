@@ -6,7 +6,7 @@ const REASONS: readonly (readonly [Reason, string])[] = [
   [{ reason: 'forced' }, 'forced'],
   [{ reason: 'never-ran' }, 'it never ran to its end'],
   [{ reason: 'failed-last-time' }, 'it failed, or was cut off, last time'],
-  [{ reason: 'edited-meanwhile', path: 'src/a' }, 'input src/a was altered while it ran last time'],
+  [{ reason: 'edited-meanwhile', path: 'src/a' }, 'src/a was altered while it ran last time'],
   [{ reason: 'no-steps' }, 'it has no steps of its own'],
   [{ reason: 'declares-no-inputs' }, 'it declares no inputs'],
   [{ reason: 'declares-no-outputs' }, 'it declares no outputs'],
@@ -46,7 +46,7 @@ test('every state has its words', () => {
   expect(first({ state: 'restored', because, tookMs: 1 })).toBe('is restored from what was kept, because');
   expect(first({ state: 'kept', because, tookMs: 1 })).toBe('may be restored from what was kept, because');
   expect(first({ state: 'unknown', waits: ['a', 'b'] })).toBe('may be skipped: that is known once a, b ran');
-  expect(first({ state: 'stale', because, store: 'damaged' })).toBe('runs, what was kept being damaged, because');
+  expect(first({ state: 'stale', because, store: 'damaged' })).toBe('runs, and what was kept could not be put back, because');
   expect(first({ state: 'stale', because: [{ reason: 'forced' }], store: 'not-asked' })).toBe('runs, because');
   expect(first({ state: 'service', users: ['a'] })).toBe('is up as long as a needs it');
   expect(first({ state: 'service', users: ['a', 'b'] })).toBe('is up as long as a, b need it');

@@ -1,4 +1,4 @@
-import { readJournal } from '../../engine/journal.ts';
+import { readJournal, wasRecovered } from '../../engine/journal.ts';
 import { lifeOf } from '../../host/identity.ts';
 import { STATUS } from '../../model/exit-status.ts';
 import { historyLines, type Summary } from '../../report/history.ts';
@@ -34,11 +34,14 @@ export function summaryOf(kept: KeptRun, all: readonly KeptRun[]): Summary {
     undoes: record.undoes ?? null,
     undoneBy: undoneBy(all, run)?.record.run ?? null,
   };
-  // What `recover` came to is not what the run was asked for: it put back, or finished what had settled.
-  if (end?.type === 'run-finished' && end.outcome === 'done' && lines.some(({ type }) => type === 'run-resumed'))
-    return { ...known, outcome: 'recovered', status: end.status, durationMs: null };
-  if (end?.type === 'run-finished')
-    return { ...known, outcome: end.outcome, status: end.status, durationMs: end.durationMs };
+  if (end?.type === 'run-finished') {
+    const { outcome, status, durationMs } = end;
+    return {
+      ...known,
+      status,
+      ...(wasRecovered(lines) ? { outcome: 'recovered', durationMs: null } : { outcome, durationMs }),
+    };
+  }
   const alive = lifeOf(record.owner) !== 'dead';
   const open = readJournal(lines).open.length > 0 || record.undoes !== undefined;
   return { ...known, outcome: alive ? 'running' : open ? 'to recover' : 'cut off', status: null, durationMs: null };

@@ -99,7 +99,7 @@ function head(story: Story): Markup {
 
 function tone({ outcome }: Story): string {
   if (outcome === 'done') return 'good';
-  return outcome === 'running' ? 'open' : 'bad-run';
+  return outcome === 'running' || outcome === 'recovered' ? 'open' : 'bad-run';
 }
 
 function counts(tasks: readonly StoryTask[]): string {

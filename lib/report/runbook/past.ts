@@ -59,7 +59,7 @@ export function knownIssues({ stories }: Past): readonly string[] {
 }
 
 function issuesOf({ outcome, tasks }: Story): readonly string[] {
-  if (outcome === 'cut off') return ['The runner died without a word.'];
+  if (outcome === 'cut off' || outcome === 'recovered') return ['The runner died without a word.'];
   if (outcome === 'done' || outcome === 'cancelled' || outcome === 'running') return [];
   return tasks.flatMap(({ task, outcome: how, failure, steps, undos }) => {
     if (how !== 'failed' || failure === null) return [];
