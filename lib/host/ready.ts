@@ -39,14 +39,17 @@ export async function untilReady(
 ): Promise<Failure | null> {
   const { what, asked } = question(starting, ready);
   const deadlineMs = clock.nowMs() + timeoutMs;
+  let last: string | undefined;
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(2 * pauseMs, POLL_MS)) {
     const limit = boundCancel(cancel, what, deadlineMs - clock.nowMs());
     const seen = await asked(limit);
+    // A question that the deadline cut short says nothing of the service; the one before did.
+    if (seen !== null && (last === undefined || cancelledBy(limit) === null)) last = seen;
     limit.release();
     const why = cancelledBy(cancel);
     if (why) return why;
     if (seen === null) return null;
-    if (clock.nowMs() + pauseMs >= deadlineMs) return { reason: 'not-in-time', what, timeoutMs, last: seen };
+    if (clock.nowMs() + pauseMs >= deadlineMs) return { reason: 'not-in-time', what, timeoutMs, last: last ?? seen };
     await clock.sleep(pauseMs, cancel);
   }
 }

@@ -100,8 +100,11 @@ function refusePort(name: string, port: number): void {
   );
 }
 
+/** A host, or an address in brackets; a port; the rest. */
+const URL_SHAPE = /^https?:\/\/(\[[\da-f:]+\]|[^\s/?#:[\]]+)(:\d{1,5})?([/?#]\S*)?$/i;
+
 function refuseUrl(name: string, url: string): void {
-  if (/^https?:\/\//.test(url) && URL.canParse(url)) return;
+  if (URL_SHAPE.test(url)) return;
   throw new UsageError(
     `the service ${name} is ready by a URL that is none: ${url}`,
     'give it whole: http://127.0.0.1:8000/health; of a port, { tcp: 8000 }',

@@ -46,7 +46,9 @@ test('every state has its words', () => {
   expect(first({ state: 'restored', because, tookMs: 1 })).toBe('is restored from what was kept, because');
   expect(first({ state: 'kept', because, tookMs: 1 })).toBe('may be restored from what was kept, because');
   expect(first({ state: 'unknown', waits: ['a', 'b'] })).toBe('may be skipped: that is known once a, b ran');
-  expect(first({ state: 'stale', because, store: 'damaged' })).toBe('runs, and what was kept could not be put back, because');
+  expect(first({ state: 'stale', because, store: 'damaged' })).toBe(
+    'runs, and what was kept could not be put back, because',
+  );
   expect(first({ state: 'stale', because: [{ reason: 'forced' }], store: 'not-asked' })).toBe('runs, because');
   expect(first({ state: 'service', users: ['a'] })).toBe('is up as long as a needs it');
   expect(first({ state: 'service', users: ['a', 'b'] })).toBe('is up as long as a, b need it');
