@@ -14,8 +14,10 @@ const CACHE = join(tmpdir(), 'slipway-nodes');
 
 /** What the Node itself can make a difference to. Boards, the platform and the matrix run the same code once more. */
 const SELECTED = [
-  ...['model', 'engine', 'config', 'ops', 'host', 'report', 'cli'].map((row) => `test/${row}/`),
-  ...['deploy', 'mistakes', 'shuffle', 'signals'].map((name) => `test/e2e/${name}.test.ts`),
+  ...['model', 'engine', 'config', 'ops', 'host', 'cache', 'report', 'cli'].map((row) => `test/${row}/`),
+  ...['cache', 'deploy', 'mistakes', 'output', 'pages', 'services', 'shuffle', 'signals', 'undo', 'watch'].map(
+    (name) => `test/e2e/${name}.test.ts`,
+  ),
   'test/launch.test.ts',
 ];
 const SELECTED_MS = 900_000;

@@ -56,15 +56,15 @@ export class Checkout {
   /** Files below a folder with their contents, links with their targets, folders with nothing in them. */
   tree(folder: string): { readonly [path: string]: string } {
     if (!fs.existsSync(this.path(folder))) return {};
-    const all = fs.readdirSync(this.path(folder), { recursive: true, withFileTypes: true });
-    const found = all.flatMap((one): readonly (readonly [string, string])[] => {
-      const full = join(one.parentPath, one.name);
-      const name = full.slice(this.path(folder).length + 1);
-      if (one.isSymbolicLink()) return [[name, `-> ${fs.readlinkSync(full)}`]];
-      if (!one.isDirectory()) return [[name, fs.readFileSync(full, 'utf8')]];
-      return fs.readdirSync(full).length === 0 ? [[`${name}/`, '']] : [];
-    });
-    return Object.fromEntries<string>(found.sort(([a], [b]) => a.localeCompare(b)));
+    // Not with `recursive`, which from Node 22 on goes through links.
+    const below = (path: string, prefix: string): readonly (readonly [string, string])[] =>
+      fs.readdirSync(path, { withFileTypes: true }).flatMap((one): readonly (readonly [string, string])[] => {
+        const [full, name] = [join(path, one.name), prefix + one.name];
+        if (one.isSymbolicLink()) return [[name, `-> ${fs.readlinkSync(full)}`]];
+        if (!one.isDirectory()) return [[name, fs.readFileSync(full, 'utf8')]];
+        return fs.readdirSync(full).length === 0 ? [[`${name}/`, '']] : below(full, `${name}/`);
+      });
+    return Object.fromEntries<string>([...below(this.path(folder), '')].sort(([a], [b]) => a.localeCompare(b)));
   }
 
   #freshness(mode: 'looks' | 'keeps', said: string[]): ReturnType<typeof openFreshness> {
