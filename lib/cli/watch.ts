@@ -68,7 +68,8 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
             wrote = true;
             return settling.sift(found, begun);
           }
-          if (!wrote) settling.sift(found, new Set());
+          // A start that left its inputs alone ends the suspicion.
+          if (!wrote) settling.sift(new Map(), begun);
           settling.forget();
           return found;
         });

@@ -1,4 +1,5 @@
 import { mkdirSync, rmSync, utimesSync } from 'node:fs';
+import { setTimeout as rest } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { until } from '../device/poll.ts';
 import type { Commands } from '../rig/commands.ts';
@@ -149,7 +150,7 @@ test('one that has left a file alone is not held to write it: what is edited dur
   }));
 
 test('a service that writes its own inputs when it has come up is named, and not started anew for ever', () =>
-  watched(SERVED, ['api'], async (_project, rigged, running) => {
+  watched(SERVED, ['api'], async (project, rigged, running) => {
     for (let n = 1; n <= 3; n++) {
       const api = await rigged.started('api');
       api.print('up\n');
@@ -161,6 +162,14 @@ test('a service that writes its own inputs when it has come up is named, and not
       running.text().includes('api writes its own inputs: src/a.txt; it is not started'),
     );
     expect(rigged.count('api')).toBe(3);
+    // Two starts that write nothing, edited long after: then an edit right after a start is somebody's.
+    for (const [n, name] of ['src/b.txt', 'src/c.txt', 'src/a.txt'].entries()) {
+      if (name !== 'src/a.txt') await rest(2_500);
+      project.write(name, 'by hand');
+      (await rigged.started('api')).print('up\n');
+      await idle(running, 4 + n);
+    }
+    expect(running.text().match(/api writes its own inputs/g)).toHaveLength(1);
     await interrupted(running);
   }));
 
