@@ -24,8 +24,14 @@ export type Values = { readonly [id: StepId]: Json };
 export interface Listing {
   readonly entries: readonly FileEntry[];
   readonly digest: string;
+}
+
+/** What globs match now. */
+export interface Found extends Listing {
   /** A link that is not followed, and behind which more would be. */
   readonly hidden?: string | undefined;
+  /** Globs that match none of it. */
+  readonly unmatched: readonly string[];
 }
 
 /** What is kept of a task that ran to its end: with it the task can be skipped. */
@@ -58,9 +64,9 @@ export interface Kept {
 /** What the engine asks about files and what is kept of tasks; `host` implements it. */
 export interface FreshnessStore {
   /** Files that decide a result: links are followed. */
-  inputs(globs: readonly string[]): Listing;
+  inputs(globs: readonly string[]): Found;
   /** Files that a task made: links are kept as links. */
-  outputs(globs: readonly string[]): Listing;
+  outputs(globs: readonly string[]): Found;
   /** Whether globs match a path. */
   matcher(globs: readonly string[]): (path: string) => boolean;
   variable(name: string): string | undefined;
@@ -199,6 +205,7 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
     seen.set(node.id, { before });
     const mayBeSkipped = isState(before) || (node.cache !== false && store.kept.any(node.id));
     const inputs = store.inputs(node.inputs ?? []);
+    const { unmatched } = inputs;
     const variable = (name: string): string | undefined => store.variable(name);
     const parts = keyParts(node, facts, { variable, tool: toolFor(node), made: madeBy, inputs: inputs.digest }, hash);
     if ('unknown' in parts)
@@ -210,7 +217,8 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
     const because = against(node, { before, key: { key, parts, inputs } });
     if (because.length === 0 && isState(before)) {
       made.set(node.id, before.outputs);
-      return { check: { state: 'fresh', tookMs: before.tookMs }, facts: before.facts, mayBeSkipped };
+      const check = { state: 'fresh', tookMs: before.tookMs, ...(unmatched.length > 0 && { unmatched }) } as const;
+      return { check, facts: before.facts, mayBeSkipped };
     }
     refuseOverlap(node, inputs.entries, store.matcher(node.outputs ?? []));
     const kept = node.cache === false ? null : store.kept.find(node.id, key);
@@ -259,9 +267,7 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
       if (!takesPart(node)) return null;
       const outputs = store.outputs(node.outputs ?? []);
       if (outputs.hidden !== undefined) return hiddenOutputs(node, outputs.hidden);
-      const missing = (node.outputs ?? []).find(
-        (glob) => !glob.startsWith('!') && !outputs.entries.some(([path]) => store.matcher([glob])(path)),
-      );
+      const [missing] = outputs.unmatched;
       if (missing !== undefined) return { reason: 'output-missing', task: node.id, path: missing };
       refuseOverlap(node, outputs.entries, store.matcher(node.inputs ?? []));
       const { key } = seen.get(node.id) ?? {};

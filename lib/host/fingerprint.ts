@@ -1,10 +1,10 @@
 import { createHash, hash as hashOnce } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import type { Listing } from '../engine/freshness.ts';
+import type { Found, Listing } from '../engine/freshness.ts';
 import type { FileEntry } from '../model/check.ts';
 import { StepFailed } from '../model/failure.ts';
-import { readGlobs } from './glob.ts';
+import { readGlobs, type Glob } from './glob.ts';
 import { sha256 } from './hash.ts';
 import { openStatCache } from './stat-cache.ts';
 import { codeOf } from './store.ts';
@@ -13,9 +13,9 @@ import { walkGlobs, type Met } from './walk.ts';
 /** Finds and hashes files, and remembers hashes from run to run. */
 export interface Fingerprints {
   /** What the globs match, sorted; a folder stands for all files below it. Links are followed; one to nowhere is not there. */
-  inputs(globs: readonly string[]): Listing;
+  inputs(globs: readonly string[]): Found;
   /** The same of what a task made: links are links, and folders with nothing in them count. */
-  outputs(globs: readonly string[]): Listing;
+  outputs(globs: readonly string[]): Found;
   /** sha256 of one file's content, its links followed; `null` when it is not there. */
   file(path: string): string | null;
   /** Files hashed so far, rather than remembered. */
@@ -40,15 +40,17 @@ export function openFingerprints(projectDir: string, slipwayDir: string, nowMs: 
     if (met.kind === 'file') return fileEntry(met);
     return [met.path, met.kind, 0, met.kind === 'link' ? fs.readlinkSync(met.full) : ''];
   };
-  const list = (globs: readonly string[], follow: boolean, entryOf: (met: Met) => FileEntry | null): Listing => {
+  const list = (globs: readonly string[], follow: boolean, entryOf: (met: Met) => FileEntry | null): Found => {
     const entries: FileEntry[] = [];
     let hidden: string | undefined;
-    walkGlobs(projectDir, readGlobs(globs), follow, (met) => {
+    const set = readGlobs(globs);
+    walkGlobs(projectDir, set, follow, (met) => {
       const entry = entryOf(met);
       if (entry) entries.push(entry);
       if (met.hides) hidden = met.path;
     });
-    return { ...listingOf(entries), hidden };
+    const matched = ({ matches }: Glob): boolean => entries.some(([path]) => matches(path));
+    return { ...listingOf(entries), hidden, unmatched: set.wanted.flatMap((glob) => (matched(glob) ? [] : glob.text)) };
   };
   return {
     inputs: (globs) => list(globs, true, inputEntry),

@@ -6,6 +6,7 @@ const UNNAMED: ReadonlySet<string> = new Set(['.git', 'node_modules', '.slipway'
 
 /** One glob, ready to be asked. */
 export interface Glob {
+  readonly text: string;
   /** The folders before its first wildcard; of a plain path all of it. */
   readonly root: readonly string[];
   /** Whether what it matches lies below its root. */
@@ -49,6 +50,7 @@ function readGlob(glob: string): Glob {
   const wild = parts.findIndex((part) => /[*?{}[\]()!|\\]/.test(part));
   const root = wild === -1 ? parts : parts.slice(0, wild);
   return {
+    text: glob,
     root,
     below: wild !== -1,
     matches: matcherOf(parts, wild, root.join('/')),

@@ -39,8 +39,8 @@ export type Reason =
 
 /** Whether a task runs, and why: `store` tells whether its outputs were looked for among the kept ones. */
 export type Check =
-  /** `tookMs`: what running it took. */
-  | { readonly state: 'fresh'; readonly tookMs: number }
+  /** `tookMs`: what running it took. `unmatched`: globs among its inputs that match nothing, so that nothing there counts. */
+  | { readonly state: 'fresh'; readonly tookMs: number; readonly unmatched?: readonly string[] }
   /** Outputs of an earlier run with the same key are kept, and were put back (`kept`: would be). */
   | { readonly state: 'kept' | 'restored'; readonly because: readonly Reason[]; readonly tookMs: number }
   | {

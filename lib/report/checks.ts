@@ -45,7 +45,10 @@ export const reasonWords = (reason: Reason): string => (words[reason.reason] as 
 export function checkLines(check: Check): readonly string[] {
   switch (check.state) {
     case 'fresh':
-      return ['is skipped: nothing changed'];
+      return [
+        'is skipped: nothing changed',
+        ...(check.unmatched ?? []).map((glob) => `nothing matches its input ${glob}`),
+      ];
     case 'restored':
       return ['is restored from what was kept, because', ...check.because.map(reasonWords)];
     case 'kept':

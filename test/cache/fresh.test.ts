@@ -94,6 +94,16 @@ describe('a real task', () => {
     expect(built(checkout)).toBe(1);
   });
 
+  test('is told of globs that match nothing, since nothing there would make it stale', async () => {
+    const checkout = source();
+    const goal = script('typo', BUILD, { inputs: ['src/**', 'srcc/**', '!lib/**', 'no.*'], outputs: ['out/**'] });
+    await checkout.run(goal());
+    expect((await checkout.run(goal())).checks.get('typo')).toMatchObject({ unmatched: ['srcc/**', 'no.*'] });
+    checkout.put('srcc/a', '').put('no.txt', '');
+    await checkout.run(goal());
+    expect((await checkout.run(goal())).checks.get('typo')).not.toHaveProperty('unmatched');
+  });
+
   test('follows a command of the project: another content makes it stale', async () => {
     const checkout = source().put('tool', '#!/bin/sh\nmkdir -p out; echo 1 > out/x', 0o755);
     const goal = task('tooled', {

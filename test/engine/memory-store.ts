@@ -1,4 +1,4 @@
-import type { FreshnessStore, Kept, Listing, Lists, State, Unsettled } from '../../lib/engine/freshness.ts';
+import type { Found, FreshnessStore, Kept, Lists, State, Unsettled } from '../../lib/engine/freshness.ts';
 import { hash } from './rig.ts';
 
 /** Files by path, variables, and what was stored, in memory. `src/` and the like stand for globs; `!` leaves out. */
@@ -12,16 +12,18 @@ export class MemoryStore implements FreshnessStore {
   /** Entries that turn out damaged when they are put back. */
   damaged = false;
 
-  inputs(globs: readonly string[]): Listing {
+  inputs(globs: readonly string[]): Found {
     const matches = this.matcher(globs);
     const entries = [...this.files]
       .filter(([path]) => matches(path))
       .sort()
       .map(([path, content]) => [path, 'file', 0, content] as const);
-    return { entries, digest: hash(JSON.stringify(entries)) };
+    const wanted = globs.filter((glob) => !glob.startsWith('!'));
+    const unmatched = wanted.filter((glob) => !entries.some(([path]) => path.startsWith(glob)));
+    return { entries, digest: hash(JSON.stringify(entries)), unmatched };
   }
 
-  outputs(globs: readonly string[]): Listing {
+  outputs(globs: readonly string[]): Found {
     return this.inputs(globs);
   }
 

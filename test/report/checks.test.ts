@@ -53,6 +53,10 @@ test('every state has its words', () => {
   expect(first({ state: 'service', users: ['a'] })).toBe('is up as long as a needs it');
   expect(first({ state: 'service', users: ['a', 'b'] })).toBe('is up as long as a, b need it');
   expect(first({ state: 'service', users: [] })).toBe('is up until Ctrl-C');
+  expect(checkLines({ state: 'fresh', tookMs: 1, unmatched: ['srcc/**'] })).toEqual([
+    'is skipped: nothing changed',
+    'nothing matches its input srcc/**',
+  ]);
   const group: Check = { state: 'stale', because: [{ reason: 'no-steps' }], store: 'not-asked' };
   expect(checkLines(group)).toEqual(['has no steps of its own']);
 });
