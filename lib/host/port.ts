@@ -34,11 +34,18 @@ async function canListen(port: number): Promise<boolean> {
   });
 }
 
-/** What a URL answers now: an HTTP status, or the code of what went wrong. */
+const THIS_MACHINE = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
+
+/**
+ * What a URL answers now: an HTTP status, or the code of what went wrong. On this machine a certificate may be anybody's,
+ * as those of development servers are: nothing is told to who answers.
+ */
 export async function ask(url: string): Promise<number | string> {
-  const { get } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
+  const { protocol, hostname } = new URL(url);
+  const { get } = protocol === 'https:' ? await import('node:https') : await import('node:http');
   return new Promise((resolve) => {
-    const request = get(url, { timeout: ASK_MS, agent: false }, (response) => {
+    const options = { timeout: ASK_MS, agent: false, rejectUnauthorized: !THIS_MACHINE.test(hostname) } as const;
+    const request = get(url, options, (response) => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });

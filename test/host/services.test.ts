@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { lives, nodeEval, pidIn, rig, step, type Rig } from './rig.ts';
@@ -69,6 +70,19 @@ test('a port in use is said before anything starts', async () => {
     expect(await web.start()).toEqual({ reason: 'port-in-use', port: web.port, service: 'web' });
     expect(fs.existsSync(r.path('pid'))).toBe(false);
   }
+});
+
+test('one with a certificate of its own is ready when it answers', async () => {
+  const r = rig();
+  const [key, cert] = [r.path('key'), r.path('cert')];
+  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-days', '1'];
+  execFileSync('openssl', [...made, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  const port = String(await freePort());
+  const serve = `const fs = require('fs'), options = { key: fs.readFileSync(${JSON.stringify(key)}), cert: fs.readFileSync(${JSON.stringify(cert)}) };
+require('https').createServer(options, (q, a) => a.end()).listen(process.env.PORT);`;
+  const web = await service(r, { env: { PORT: port }, port: Number(port), ready: `HTTPS://localhost:${port}/` }, serve);
+  expect(await web.start()).toBe(null);
+  expect(await web.stop()).toBe(null);
 });
 
 test('one that is not ready in time leaves no process', async () => {
