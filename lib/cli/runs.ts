@@ -272,7 +272,8 @@ function namesIn(folder: string): readonly string[] {
 
 /** Removes the folders of old finished runs, but for those that an unfinished undo still needs. */
 export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): void {
-  const needed = new Set(leftovers(runs).map(({ kept }) => kept.record.undoes));
+  const unfinished = runs.filter((kept) => !kept.isOver && kept.isWhole);
+  const needed = new Set(unfinished.map(({ record }) => record.undoes));
   const isOver = (kept: KeptRun): boolean => kept.isOver && !needed.has(kept.id);
   const old = runs.length < KEPT_RUNS + MORE_RUNS ? [] : runs.slice(KEPT_RUNS);
   for (const { id } of old.filter(isOver)) {

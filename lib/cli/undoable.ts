@@ -1,9 +1,11 @@
 import { settleRefs } from '../engine/facts.ts';
 import { readJournal, type Leftover } from '../engine/journal.ts';
 import { isLater, sharedTouch, standingChanges, touchedBy, touchOf, touchWords } from '../engine/touched.ts';
+import { passingOf } from '../engine/follow.ts';
 import { changesOf, retrace, undoSteps, type Standing } from '../engine/undo.ts';
 import { clock } from '../host/clock.ts';
 import { lifeOf } from '../host/identity.ts';
+import { notKept } from '../host/files.ts';
 import { insideProject } from '../host/inside.ts';
 import { isAsLeft } from '../host/left.ts';
 import { isKept, savedPlace } from '../host/saved.ts';
@@ -109,9 +111,12 @@ async function refuseLater(runs: readonly KeptRun[], kept: KeptRun, standing: re
     ...changesOf(one.undos).flatMap(({ change }) => change.touches.filter((touch) => !isLater(touch))),
     ...[...one.made, ...undoSteps(one).map(({ step }) => step)].flatMap(touchOf),
   ]);
-  for (const { record, lines } of runs.slice(0, runs.indexOf(kept))) {
-    if (record.undoes !== undefined || undoneBy(runs, record.run) !== undefined) continue;
-    const shared = sharedTouch(mine, await touchesOf(record, lines));
+  const since = kept.lines.find(({ type }) => type === 'change-started')?.at ?? kept.record.at;
+  for (const { record, lines } of runs) {
+    if (record.run === kept.record.run || record.undoes !== undefined) continue;
+    if (!isUnderWay(record, lines) && (lines.at(-1)?.at ?? record.at) < since) continue;
+    if (undoneBy(runs, record.run) !== undefined) continue;
+    const shared = sharedTouch(mine, await touchesOf(record, lines, since));
     if (shared !== null)
       refuse(
         `run ${record.run} (${record.goals.join(', ')}) touched ${touchWords(shared)} after run ${kept.record.run} did; undo that one first, if it should go, too`,
@@ -119,32 +124,59 @@ async function refuseLater(runs: readonly KeptRun[], kept: KeptRun, standing: re
   }
 }
 
-/** What a run left touched; of one that is under way, all that it may. */
-async function touchesOf({ run, plan, owner }: KeptRun['record'], lines: KeptRun['lines']): Promise<readonly Touch[]> {
-  if (!lines.some(({ type }) => type === 'run-finished') && lifeOf(owner) !== 'dead')
+const isUnderWay = ({ owner }: KeptRun['record'], lines: KeptRun['lines']): boolean =>
+  !lines.some(({ type }) => type === 'run-finished') && lifeOf(owner) !== 'dead';
+
+/** A journal without what was over at that time: runs may go on beside each other. */
+function linesSince(lines: KeptRun['lines'], since: string): KeptRun['lines'] {
+  const passing = (line: { readonly id: string; readonly iteration?: string }): string =>
+    passingOf(line.id, line.iteration ?? '');
+  const over = new Set(
+    lines.flatMap((line) => (line.type === 'change-finished' && line.at < since ? [passing(line)] : [])),
+  );
+  return lines.filter((line) =>
+    line.type === 'change-started' ? !over.has(passing(line)) : line.type === 'undo-finished' || line.at >= since,
+  );
+}
+
+/** What a run touched since then and left so; of one that is under way, all that it may. */
+async function touchesOf(record: KeptRun['record'], lines: KeptRun['lines'], since: string): Promise<readonly Touch[]> {
+  const { run, plan } = record;
+  if (isUnderWay(record, lines))
     return plan.nodes.flatMap(({ body }) =>
       [...itemsIn(body)].flatMap((item) => (item.type === 'change' ? item.touches : [])),
     );
   const retraced = await retrace(plan, readJournal(lines), { run, clock });
-  return touchedBy(plan, lines, retraced.ok ? retraced.standing.flatMap((one) => one.made) : null);
+  const later = linesSince(lines, since);
+  const done = new Set(later.flatMap((line) => (line.type === 'step-finished' ? [line.id] : [])));
+  const made = retraced.ok ? retraced.standing.flatMap((one) => one.made) : null;
+  return touchedBy(plan, later, made && made.filter(({ id }) => done.has(id)));
 }
 
 /** Files `here`: their prior states must be there, and nobody may have altered since what would be replaced. */
-function refuseAltered({ projectDir, slipwayDir }: Context, run: string, standing: readonly Standing[]): void {
-  const made = standing.flatMap((one) => one.made).filter(({ place }) => place === HERE);
+function refuseAltered(context: Context, run: string, standing: readonly Standing[]): void {
+  const { projectDir, slipwayDir } = context;
   for (const step of restores(standing, HERE)) {
     const path = textOf(step.args.path);
     if (!isKept(savedPlace(slipwayDir, run, step.args.saved, insideProject(projectDir, path))))
-      refuse(`what ${path} was before run ${run} is no longer kept: put it back by hand`);
+      refuse(notKept(path, run));
   }
-  // Of several steps at one path the last tells how it was left.
-  const last = new Map(made.map((step) => ['path' in step.args ? textOf(step.args.path) : step.id, step]));
-  for (const [path, step] of last)
-    if (!isAsLeft(step, projectDir))
-      refuse(
-        `${path} is not as run ${run} left it: somebody changed it since, and that would be lost; move it away first`,
-      );
+  const made = standing.flatMap((one) => one.made);
+  const altered = alteredSince(made, projectDir);
+  if (altered !== null) refuse(alteredWords(altered, run));
 }
+
+/** A file `here` that is not as these steps left it, in the order in which they were performed. */
+export function alteredSince(made: readonly Step[], projectDir: string): string | null {
+  const here = made.filter(({ place }) => place === HERE);
+  // Of several steps at one path the last tells how it was left.
+  const last = new Map(here.map((step) => ['path' in step.args ? textOf(step.args.path) : step.id, step]));
+  for (const [path, step] of last) if (!isAsLeft(step, projectDir)) return path;
+  return null;
+}
+
+export const alteredWords = (path: string, run: string): string =>
+  `${path} is not as run ${run} left it: somebody changed it since, and that would be lost; move it away first`;
 
 /** The steps that put back what another one saved at a place. */
 export function restores(standing: readonly Standing[], place: string): readonly Extract<Step, { kind: 'restore' }>[] {

@@ -1,4 +1,4 @@
-import { known } from '../model/fact.ts';
+import { known, unknown } from '../model/fact.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
 import type { Clock, LivePerformer } from '../model/ports.ts';
@@ -6,7 +6,7 @@ import { evaluate } from '../model/ref.ts';
 import { statusOfFailure, statusOfRun, isRefusal } from '../model/exit-status.ts';
 import type { RunOutcome } from '../model/event.ts';
 import type { Json } from '../model/json.ts';
-import { blocksIn, itemsIn, type Block, type Step } from '../model/step.ts';
+import { blocksIn, itemsIn, type Block, type Item, type Step } from '../model/step.ts';
 import { Facts, resolveStep } from './facts.ts';
 import { eventsOf, passingOf, type Before } from './follow.ts';
 import type { At, Certainty, Follower, ItemOf, Undo } from './follower.ts';
@@ -112,6 +112,26 @@ function retracer(past: Leftover, made: Step[]): Follower {
     undoFailed: nothing,
   };
 }
+
+/**
+ * Steps at files in changes of a cut-off run that are open, and of which nothing is put back yet: so they left the files.
+ * Of a change that also runs commands nobody knows what these made of them.
+ */
+export function openFiles(plan: Plan, past: Leftover): readonly Step[] {
+  const lookup = { fact: (id: string) => (past.facts.has(id) ? known(past.facts.get(id) ?? null) : unknown) };
+  const isOpen = ({ id }: ItemOf<'change'>): boolean => past.open.includes(id) && !past.undoing.has(passingOf(id, ''));
+  return plan.nodes.flatMap(({ body }) =>
+    [...itemsIn(body)].flatMap((item) => {
+      if (item.type !== 'change' || !isOpen(item)) return [];
+      const made = [...itemsIn(item.do)].flatMap((one) => (isFileStep(one) ? [one] : []));
+      if (made.length < item.do.items.length) return [];
+      return made.filter(({ id }) => past.facts.has(id)).map((step) => resolveStep(step, lookup));
+    }),
+  );
+}
+
+const isFileStep = (item: Item): item is Step =>
+  item.type === 'step' && (item.kind === 'write' || item.kind === 'link' || item.kind === 'remove');
 
 /** The changes that an undo would put back, the latest first. */
 export function changesOf(undos: readonly Undo[]): readonly Extract<Undo, { readonly change: unknown }>[] {

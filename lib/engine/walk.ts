@@ -120,13 +120,13 @@ export class Walker {
     follower.step('started', step, at);
     if (!HARMLESS.has(item.effect) && !at.undoing) this.changed = true;
     const performed = await attempt(() =>
-      performer.perform(
-        step,
-        this.#performing(at, {
+      performer.perform(step, {
+        ...this.#performing(at, {
           output: (stream, text) => follower.output(step, stream, text),
           progress: (progress) => follower.progress(step, progress),
         }),
-      ),
+        ...(item.kind === 'restore' && { acted: facts.fact(item.args.saved).known }),
+      }),
     );
     if (!performed.ok) {
       follower.step('failed', step, at, performed.failure);

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { StepFailed, type Failure } from '../model/failure.ts';
+import { textOf } from '../model/json.ts';
 import type { Step } from '../model/step.ts';
 import { insideProject } from './inside.ts';
 import { plainText } from './plain-text.ts';
@@ -16,6 +17,8 @@ export interface FileSite {
   readonly projectDir: string;
   readonly slipwayDir: string;
   readonly run: string;
+  /** What a step that restores puts back was surely saved. */
+  readonly acted: boolean;
 }
 
 /** Performs a file step; what it fails with, `null` when it did it. */
@@ -55,9 +58,14 @@ function act(step: FileStep, path: string, site: FileSite): void {
       keep('move');
       return removeTree(path);
     case 'restore':
-      return putBack(savedPlace(site.slipwayDir, site.run, step.args.saved, path));
+      if (!putBack(savedPlace(site.slipwayDir, site.run, step.args.saved, path)) && site.acted)
+        throw new StepFailed({ reason: 'refused', message: notKept(textOf(step.args.path), site.run) });
   }
 }
+
+/** Said of what should be put back. */
+export const notKept = (path: string, run: string): string =>
+  `what ${path} was before run ${run} is no longer kept: put it back by hand`;
 
 function refuse(path: string, bad: (stat: fs.Stats) => boolean, why: string): void {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });

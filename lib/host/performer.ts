@@ -168,7 +168,7 @@ async function opaque(
 
 function file(site: Site, step: FileStep, performing: Performing, cancel: Cancel): Outcome {
   if (cancel.cancelled) return { ok: false, failure: cancel.cancelled };
-  const failure = performFile(step, { ...site, run: performing.run });
+  const failure = performFile(step, { ...site, run: performing.run, acted: performing.acted === true });
   return failure ? { ok: false, failure } : { ok: true, value: null };
 }
 

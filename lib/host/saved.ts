@@ -1,11 +1,11 @@
 import * as fs from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { sha256 } from './hash.ts';
 import { safeName } from './names.ts';
 import { besideOf, codeOf, makePrivateFolder, syncFolder, writeFileAtomic } from './store.ts';
 import { removeTree } from './tree.ts';
 
-/** What a step found at a path before it acted. `folders` were missing above it, outermost first. */
+/** What a step found at a path before it acted. `folders` were missing above it, outermost first, from the project. */
 type Found =
   | { readonly state: 'nothing'; readonly folders: readonly string[] }
   | { readonly state: 'link'; readonly target: string }
@@ -18,37 +18,56 @@ type Found =
 export interface Place {
   readonly folder: string;
   readonly path: string;
+  /** What is kept names places from here: a checkout may be moved before it is put back. */
+  readonly root: string;
 }
 
 /** A step that is repeated (`each`) may touch several paths: each is kept on its own. */
 export function savedPlace(slipwayDir: string, run: string, step: string, path: string): Place {
-  return { path, folder: join(slipwayDir, 'saved', safeName(run), safeName(step), sha256(path).slice(0, 16)) };
+  const root = dirname(slipwayDir);
+  const name = sha256(relative(root, path)).slice(0, 16);
+  return { root, path, folder: join(slipwayDir, 'saved', safeName(run), safeName(step), name) };
 }
 
 const foundPath = (place: Place): string => join(place.folder, 'found.json');
 const contentPath = (place: Place): string => join(place.folder, 'content');
+const backPath = (place: Place): string => join(place.folder, 'put-back');
 
-/** Keeps what is at the path, once: a second call of the same step keeps the first save. */
+/**
+ * Keeps what is at the path, once: a second call of the same step keeps the first save. What was put back since is what
+ * somebody may have altered: it is kept anew.
+ */
 export function save(place: Place, how: 'copy' | 'move'): void {
+  if (exists(backPath(place))) removeTree(place.folder);
   if (readFound(place) === null) {
     makePrivateFolder(place.folder);
-    const found = look(place.path, how);
+    const found = look(place, how);
     if (found.state === 'file') copyFile(place.path, contentPath(place), 0o600);
     // Last, and durable: a save without this file did not happen, and nothing was changed yet.
-    writeFileAtomic(foundPath(place), JSON.stringify({ path: place.path, ...found }), 0o600);
+    writeFileAtomic(foundPath(place), JSON.stringify({ path: relative(place.root, place.path), ...found }), 0o600);
   }
   if (readFound(place)?.state === 'moved' && !exists(contentPath(place))) move(place.path, contentPath(place));
 }
 
-/** Puts back what was kept; without a save nothing happened, and nothing is done. Right however far the step came. */
-export function putBack(place: Place): void {
+/**
+ * Puts back what was kept; false when nothing is: then the step had not begun to act. Right however far it came, and as
+ * often as it is called.
+ */
+export function putBack(place: Place): boolean {
   const found = readFound(place);
-  switch (found?.state) {
-    case undefined:
-      return;
+  if (found === null) return false;
+  if (!exists(backPath(place))) {
+    put(found, place);
+    writeFileAtomic(backPath(place), '', 0o600);
+  }
+  return true;
+}
+
+function put(found: Found, place: Place): void {
+  switch (found.state) {
     case 'nothing':
       removeTree(place.path);
-      return removeEmpty(found.folders);
+      return removeEmpty(found.folders.map((folder) => join(place.root, folder)));
     case 'link':
       return replace(place.path, (beside) => fs.symlinkSync(found.target, beside));
     case 'file':
@@ -86,9 +105,9 @@ export function replace(path: string, make: (beside: string) => void): void {
   syncFolder(dirname(path));
 }
 
-function look(path: string, how: 'copy' | 'move'): Found {
+function look({ path, root }: Place, how: 'copy' | 'move'): Found {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
-  if (!stat) return { state: 'nothing', folders: missingFolders(path) };
+  if (!stat) return { state: 'nothing', folders: missingFolders(path).map((folder) => relative(root, folder)) };
   if (how === 'move') return { state: 'moved' };
   if (stat.isSymbolicLink()) return { state: 'link', target: fs.readlinkSync(path) };
   return { state: 'file', mode: stat.mode & 0o7777, atimeMs: stat.atimeMs, mtimeMs: stat.mtimeMs };

@@ -41,6 +41,8 @@ export interface Performing {
   readonly iteration: string;
   /** An undo is under way: nothing but the step's own timeout may cut it short. */
   readonly undoing: boolean;
+  /** Of a step that restores: the one whose doing it puts back came to its end, so that something was saved. */
+  readonly acted?: boolean;
   /** What became of a block is told: a resumed walk does that, too. */
   readonly afterwards?: boolean;
   /** Inside a dead-man's switch: the change that the step makes, and what puts it back, for the device to keep. */

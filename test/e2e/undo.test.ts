@@ -1,9 +1,11 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { cpSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { dying } from './crash.ts';
-import type { Ended } from './command.ts';
-import { inProject, Project } from './project.ts';
+import { until } from '../device/poll.ts';
+import { follow, type Ended } from './command.ts';
+import { inProject, Project, TSX } from './project.ts';
 
 const TASKS = `import { device, main, string, task } from 'slipway';
 const base = task('base', { summary: 'A link, a file in a new folder, a tree that goes.', steps(p) {
@@ -44,6 +46,19 @@ const signals = task('signals', { summary: 'Its undo is interrupted, twice.', st
     for (const name of ['INT', 'TERM']) p.run(['sh', '-c', 'kill -' + name + ' $PPID'], { effect: 'changes' });
   } });
 } });
+const WAIT = 'touch waits; while [ ! -e go ]; do sleep 0.02; done';
+const late = task('late', { summary: 'Begins, and writes when it may.', steps: (p) => {
+  p.run(['sh', '-c', WAIT], { effect: 'reads' });
+  p.write('notes.txt', 'late');
+} });
+const slowly = task('slowly', { summary: 'Is put back when it may.', steps: (p) => {
+  p.change({ touches: [], do: (p) => p.run(['true'], { effect: 'changes' }), undo: (p) => p.run(['sh', '-c', WAIT], { effect: 'changes' }) });
+  p.run(['true'], { effect: 'reads' });
+} });
+const held = task('held', { summary: 'Writes, and goes on.', steps: (p) => {
+  p.write('notes.txt', 'third');
+  p.run(['true'], { effect: 'reads' });
+} });
 const board = task('board', {
   summary: 'On a device.',
   params: { to: device({ summary: 'where' }), text: string({ summary: 'what', default: 'new' }) },
@@ -56,7 +71,7 @@ const board = task('board', {
   },
 });
 const early = task('early', { summary: 'On a device, first.', params: { to: device({ summary: 'where' }) }, steps: (p, { params }) => p.on(params.to).write('shared/a.txt', 'early') });
-await main(import.meta, { tasks: [base, all, other, again, notes, gone, fails, prints, stubborn, signals, board, early] });
+await main(import.meta, { tasks: [base, all, other, again, notes, gone, fails, prints, stubborn, signals, late, slowly, held, board, early] });
 `;
 
 let project: Project;
@@ -135,6 +150,33 @@ describe('here', () => {
     before();
   });
 
+  test('what a run touched that began before it, and went on beside it, is refused as well', async () => {
+    const late = project.start(['late']);
+    await until('it waits', () => existsSync(project.path('waits')));
+    const run = await ran('notes');
+    project.write('go', '');
+    expect((await late.ended).status).toBe(0);
+    const other = project.runs().find((one) => one !== run) ?? '';
+    await refused(run, `run ${other} (late) touched notes.txt after run ${run} did`);
+    expect((await undo(other)).status).toBe(0);
+    expect(project.read('notes.txt')).toBe('third');
+    expect((await undo(run)).status).toBe(0);
+    before();
+  });
+
+  test('what it saved is kept while it is put back, however many runs came after it', async () => {
+    const run = await ran('notes');
+    const other = await ran('other');
+    for (let count = 100; count < 165; count++) {
+      cpSync(project.path(`.slipway/runs/${other}`), project.path(`.slipway/runs/20990101-000000-0${String(count)}`), {
+        recursive: true,
+      });
+      mkdirSync(project.path(`.slipway/saved/20990101-000000-0${String(count)}`));
+    }
+    expect((await undo(run)).status).toBe(0);
+    before();
+  });
+
   test('outputs that a later run made in the same place count as well', async () => {
     const run = await ran('base');
     rmSync(project.path('deep'), { recursive: true });
@@ -208,6 +250,58 @@ describe('here', () => {
     }
     expect(await project.run(['recover'])).toMatchObject({ status: 0, stderr: 'nothing to recover\n' });
   }, 200_000);
+});
+
+describe('a run that was cut off', () => {
+  const killed = async (task = 'held'): Promise<void> => {
+    expect((await project.run([task], dying(1, 'after', { like: '"change-finished"' }))).signal).toBe('SIGKILL');
+  };
+
+  test('is recovered where its checkout was moved to', async () => {
+    await killed();
+    const moved = `${project.dir}-moved`;
+    renameSync(project.dir, moved);
+    try {
+      const argv = ['--import', TSX, 'tasks.ts', 'recover'];
+      const child = spawn(process.execPath, argv, { cwd: moved, env: project.env() });
+      expect((await follow(child, 'recover').ended).status).toBe(0);
+    } finally {
+      renameSync(moved, project.dir);
+    }
+    before();
+  });
+
+  test('loses nothing that somebody changed since', async () => {
+    await killed();
+    project.write('notes.txt', 'mine');
+    const refused = await project.run(['recover']);
+    expect([refused.status, project.read('notes.txt')]).toEqual([4, 'mine']);
+    expect(refused.stderr).toContain('notes.txt is not as run');
+    renameSync(project.path('notes.txt'), project.path('mine.txt'));
+    expect((await project.run(['recover'])).status).toBe(0);
+    expect([project.read('notes.txt'), project.read('mine.txt')]).toEqual(['before', 'mine']);
+  });
+
+  test('is not told as put back when what it saved is gone', async () => {
+    await killed();
+    rmSync(project.path('.slipway/saved'), { recursive: true });
+    const ended = await project.run(['recover']);
+    expect([ended.status, project.read('notes.txt')]).toEqual([4, 'third']);
+    expect(ended.stdout).toContain('what notes.txt was before run');
+  });
+
+  test('is recovered by one at a time', async () => {
+    await killed('slowly');
+    const first = project.start(['recover']);
+    await until('it puts back', () => existsSync(project.path('waits')));
+    expect(await project.run(['recover'])).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining('another run holds the lock undo') as string,
+    });
+    project.write('go', '');
+    expect((await first.ended).status).toBe(0);
+    expect(project.journal().filter(({ type }) => type === 'run-resumed')).toHaveLength(1);
+  });
 });
 
 test('history and show tell who, what, how long, with what status and why, in 80 columns', async () => {

@@ -77,6 +77,19 @@ test('write, link and remove do it, and restore puts everything back, once or tw
   }
 });
 
+test('what was put back and altered since is what another attempt puts back', async () => {
+  const r = project();
+  for (const content of ['old', 'altered', 'again']) {
+    fs.writeFileSync(r.path('file'), content);
+    expect(await act(r, 'write', write('file'))).toBe(null);
+    expect(await restore(r, 'file')).toBe(null);
+    expect(fs.readFileSync(r.path('file'), 'utf8')).toBe(content);
+  }
+  fs.writeFileSync(r.path('file'), 'after');
+  expect(await restore(r, 'file')).toBe(null);
+  expect(fs.readFileSync(r.path('file'), 'utf8')).toBe('after');
+});
+
 test('a remove cut short between its save and its move is finished by the next call, and undone by the next undo', async () => {
   const r = project();
   const before = snapshot(r.dir);

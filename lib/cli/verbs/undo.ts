@@ -16,8 +16,8 @@ import { refuseMissingSecrets, refuseUnknownDevices, type Context } from '../con
 import { askOn, openPlaces, tellRehearsal } from '../on-device.ts';
 import { tellLeftovers } from '../perform.ts';
 import { printShown, say, type Manner } from '../reporting.ts';
-import { beginRun, findRun, forgetOldRuns, newRunId, readRuns } from '../runs.ts';
-import { restores, undoable } from '../undoable.ts';
+import { beginRun, findRun, forgetOldRuns, listRuns, newRunId, readRuns, type KeptRun } from '../runs.ts';
+import { restores, undoable, type Undoable } from '../undoable.ts';
 import { putBackRun } from '../undoing.ts';
 
 export interface UndoVerb extends Said {
@@ -33,9 +33,7 @@ export async function undo(context: Context, manner: Manner, { run: undoes, ...a
   const lock = takeLock(slipwayDir, 'undo', run);
   if (!lock.ok) throw new StepFailed({ reason: 'lock-held', place: HERE, name: 'undo', holder: lock.holder });
   try {
-    const runs = readRuns(slipwayDir);
-    const kept = findRun(runs, undoes);
-    const { standing, staying } = await undoable(context, runs, kept);
+    const { runs, kept, standing, staying } = await looked(context, undoes);
     for (const touch of staying) say(`${touchWords(touch)} stays: it is put back only while it is unfinished`);
     if (standing.length === 0) {
       say(`run ${undoes} left no change that could be put back`);
@@ -54,12 +52,25 @@ export async function undo(context: Context, manner: Manner, { run: undoes, ...a
       return STATUS.done;
     }
     if (!(await allowed(undoes, shown, asked))) throw new StepFailed({ reason: 'not-confirmed', what: undoes });
-    forgetOldRuns(slipwayDir, runs);
+    // While somebody was asked, other runs may have begun, and files been altered.
+    await looked(context, undoes);
+    // Before anything is forgotten: from here on what the run saved is needed.
     beginRun(slipwayDir, run, plan, aboutRun(context, devicesIn(standing)), undoes);
+    forgetOldRuns(slipwayDir, listRuns(slipwayDir));
     return await putBackRun(context, { run, undoes, plan, manner }, standing);
   } finally {
     lock.release();
   }
+}
+
+/** What an undo of the run would do now; refused where it would not be sound. */
+async function looked(
+  context: Context,
+  run: string,
+): Promise<Undoable & { readonly runs: readonly KeptRun[]; readonly kept: KeptRun }> {
+  const runs = readRuns(context.slipwayDir);
+  const kept = findRun(runs, run);
+  return { runs, kept, ...(await undoable(context, runs, kept)) };
 }
 
 /** In a terminal the steps are shown before they are asked for. */
