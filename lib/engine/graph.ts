@@ -160,9 +160,23 @@ function recordNode(draft: Draft, opaque: Map<StepId, OpaqueBody>): PlanNode {
   refuseRetries(spec.retries, what);
   const params = paramsOf(draft.need);
   const needs = Object.fromEntries(draft.needs.map(([name, need]) => [name, need.returned]));
-  const recorded = Recorder.record(draft.id, (p) =>
-    spec.steps?.(p, { params, needs, rest: draft.need.rest ?? [] } as never),
-  );
+  const rest = draft.need.rest ?? [];
+  let isAsked = rest.length === 0;
+  const context = {
+    params,
+    needs,
+    get rest() {
+      isAsked = true;
+      return rest;
+    },
+  };
+  const recorded = Recorder.record(draft.id, (p) => spec.steps?.(p, context as never));
+  // Lost, it may have been what was to make the run harmless.
+  if (!isAsked)
+    throw new UsageError(
+      `${taskName} takes nothing after --, and was given ${rest.join(' ')}`,
+      `flags of Slipway and of the task stand before it; under npm: npm run task -- ${taskName} FLAGS`,
+    );
   draft.returned = recorded.returned;
   for (const [id, body] of recorded.opaque) opaque.set(id, body);
   const globs = (

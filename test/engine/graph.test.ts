@@ -268,3 +268,17 @@ describe('refs', () => {
     ).not.toContain('hunter2');
   });
 });
+
+test('what follows -- is refused by a task that does not ask for it: a dry run would have been meant', () => {
+  const takes = task('takes', {
+    summary: 's',
+    steps: (p, { rest }) => void p.run(['echo', ...rest], { effect: 'reads' }),
+  });
+  const leaves = task('leaves', { summary: 's', steps: (p) => void p.run(['true'], { effect: 'reads' }) });
+  const group = task('group', { summary: 's', needs: { takes: takes() } });
+  expect(makePlan([{ ...takes(), rest: ['-n'] }], hash).plan.nodes).toHaveLength(1);
+  for (const one of [leaves, group])
+    expect(() => makePlan([{ ...one(), rest: ['-n'] }], hash)).toThrow(
+      `${one.taskName} takes nothing after --, and was given -n`,
+    );
+});
