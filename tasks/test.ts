@@ -1,6 +1,6 @@
 import { task } from '../lib/index.ts';
 import { PLATFORM } from './platform.ts';
-import { setupBackend, setupFrontend } from './setup.ts';
+import { NPM, setupBackend, setupFrontend } from './setup.ts';
 
 const backend = `${PLATFORM}/backend`;
 const frontend = `${PLATFORM}/frontend`;
@@ -8,6 +8,13 @@ const frontend = `${PLATFORM}/frontend`;
 export const testBackend = task('test:backend', {
   summary: "Run the backend's tests.",
   needs: { setup: setupBackend() },
+  inputs: [
+    `${PLATFORM}/{backend,configs,exchange}/**`,
+    `${PLATFORM}/run.py`,
+    `!${backend}/.venv/**`,
+    '!**/__pycache__/**',
+  ],
+  outputs: [],
   resources: { cpu: 1 },
   steps(p, { rest }) {
     const argv = ['.venv/bin/python', '-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...rest];
@@ -18,6 +25,8 @@ export const testBackend = task('test:backend', {
 export const testFrontend = task('test:frontend', {
   summary: "Run the frontend's tests.",
   needs: { setup: setupFrontend() },
+  inputs: [...NPM, 'tsconfig{.base,}.json', `${frontend}/{src,public}/**`, `${frontend}/*.{json,ts,js,html}`],
+  outputs: [],
   resources: { cpu: 1 },
   steps(p, { rest }) {
     p.run(['node_modules/.bin/vitest', 'run', ...rest], { cwd: frontend, effect: 'reads', timeoutMs: 600_000 });
