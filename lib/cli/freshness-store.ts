@@ -36,7 +36,7 @@ export function openFreshness(
   const quietly = unlessUnwritable(say);
   const freshness = createFreshness(
     {
-      inputs: (globs) => fingerprints.inputs(globs),
+      inputs: (...lists) => fingerprints.inputs(...lists),
       outputs: (globs) => fingerprints.outputs(globs),
       matcher: globMatcher,
       variable,

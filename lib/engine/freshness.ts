@@ -63,12 +63,12 @@ export interface Kept {
 
 /** What the engine asks about files and what is kept of tasks; `host` implements it. */
 export interface FreshnessStore {
-  /** Files that decide a result: links are followed. */
-  inputs(globs: readonly string[]): Found;
+  /** Files that decide a result, by lists of globs, each with its own `!`: links are followed. */
+  inputs(...lists: readonly (readonly string[])[]): Found;
   /** Files that a task made: links are kept as links. */
   outputs(globs: readonly string[]): Found;
-  /** Whether globs match a path. */
-  matcher(globs: readonly string[]): (path: string) => boolean;
+  /** Whether lists of globs match a path. */
+  matcher(...lists: readonly (readonly string[])[]): (path: string) => boolean;
   variable(name: string): string | undefined;
   /** What identifies the command of this name; `null` when there is none. */
   tool(command: string): string | null;
@@ -88,6 +88,11 @@ export interface FreshnessStore {
   };
 }
 
+/** A task, with the services that are up while it runs: their inputs decide its result, too. */
+export interface Asked extends PlanNode {
+  readonly services?: readonly PlanNode[];
+}
+
 /** What a look at a task showed. */
 export interface Looked {
   readonly check: Check;
@@ -100,7 +105,7 @@ export interface Looked {
 /** Skips tasks of which nothing changed that can change their result, and puts back what earlier runs made. */
 export interface Freshness {
   /** Changes nothing; `null` when freshness is off. */
-  look(node: PlanNode, facts: Facts): Looked | null;
+  look(node: Asked, facts: Facts): Looked | null;
   /** It was skipped: no more will be asked of what was seen of it, which may be a list of many files. */
   forget(node: PlanNode): void;
   /** Whether what `look` saw may have been changed by another run since. */
@@ -110,7 +115,7 @@ export interface Freshness {
   /** What is known goes before the task runs, so that a killed run never counts as success. */
   begin(node: PlanNode): void;
   /** After its last step: what it made is known and kept. `tookMs` in ms. */
-  done(node: PlanNode, facts: Facts, tookMs: number): Failure | null;
+  done(node: Asked, facts: Facts, tookMs: number): Failure | null;
 }
 
 /** Never skips anything, and keeps nothing. */
@@ -197,14 +202,14 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
     return outputs.digest === before.outputs ? [] : outputDifferences(lists()?.outputs ?? null, outputs.entries);
   };
 
-  const look = (node: PlanNode, facts: Facts): Looked => {
+  const look = (node: Asked, facts: Facts): Looked => {
     nodes.set(node.id, node);
     const obstacles = obstaclesOf(node);
     if (obstacles.length > 0) return stale(obstacles, 'not-asked', false);
     const before = store.read(node.id);
     seen.set(node.id, { before });
     const mayBeSkipped = isState(before) || (node.cache !== false && store.kept.any(node.id));
-    const inputs = store.inputs(node.inputs ?? []);
+    const inputs = store.inputs(...inputsOf(node));
     const { unmatched } = inputs;
     const variable = (name: string): string | undefined => store.variable(name);
     const parts = keyParts(node, facts, { variable, tool: toolFor(node), made: madeBy, inputs: inputs.digest }, hash);
@@ -220,7 +225,7 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
       const check = { state: 'fresh', tookMs: before.tookMs, ...(unmatched.length > 0 && { unmatched }) } as const;
       return { check, facts: before.facts, mayBeSkipped };
     }
-    refuseOverlap(node, inputs.entries, store.matcher(node.outputs ?? []));
+    refuseOverlap(node, inputs.entries, store.matcher(node.outputs ?? []), store);
     const kept = node.cache === false ? null : store.kept.find(node.id, key);
     return kept
       ? { check: { state: 'kept', because, tookMs: kept.tookMs }, facts: kept.facts, mayBeSkipped }
@@ -269,9 +274,9 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
       if (outputs.hidden !== undefined) return hiddenOutputs(node, outputs.hidden);
       const [missing] = outputs.unmatched;
       if (missing !== undefined) return { reason: 'output-missing', task: node.id, path: missing };
-      refuseOverlap(node, outputs.entries, store.matcher(node.inputs ?? []));
+      refuseOverlap(node, outputs.entries, store.matcher(...inputsOf(node)), store);
       const { key } = seen.get(node.id) ?? {};
-      const [file] = key ? changedFiles(key.inputs, store.inputs(node.inputs ?? [])) : [];
+      const [file] = key ? changedFiles(key.inputs, store.inputs(...inputsOf(node))) : [];
       const edited = file ?? (key && overwritten(node));
       if (edited !== undefined) {
         made.set(node.id, outputs.digest);
@@ -303,10 +308,22 @@ const stale = (
   mayBeSkipped: boolean,
 ): Looked => ({ check: { state: 'stale', because, store: asked }, facts: {}, mayBeSkipped });
 
+/** Its own inputs, and those of each of its services. */
+const inputsOf = ({ inputs, services = [] }: Asked): readonly (readonly string[])[] =>
+  [inputs, ...services.map((one) => one.inputs)].map((globs) => globs ?? []);
+
 /** A task whose outputs are its inputs would never be fresh, and cleaning them would remove sources. */
-function refuseOverlap(node: PlanNode, entries: readonly FileEntry[], matches: (path: string) => boolean): void {
+function refuseOverlap(
+  node: Asked,
+  entries: readonly FileEntry[],
+  matches: (path: string) => boolean,
+  store: FreshnessStore,
+): void {
   const path = entries.find((entry) => matches(entry[0]))?.[0];
-  if (path !== undefined) throw new StepFailed({ reason: 'output-is-input', task: node.id, path });
+  if (path === undefined) return;
+  const has = ({ inputs }: PlanNode): boolean => store.matcher(inputs ?? [])(path);
+  const service = has(node) ? undefined : node.services?.find(has);
+  throw new StepFailed({ reason: 'output-is-input', task: node.id, path, ...(service && { service: service.id }) });
 }
 
 /** What lies behind a link may be outside of the project, and could be neither compared nor put back. */

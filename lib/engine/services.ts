@@ -3,7 +3,7 @@ import type { Json } from '../model/json.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
 import { refsIn, taskOf } from '../model/ref.ts';
 import { itemsIn } from '../model/step.ts';
-import type { Freshness, Looked } from './freshness.ts';
+import type { Asked, Freshness, Looked } from './freshness.ts';
 import { holdsSecret } from './takes-part.ts';
 
 /** Which tasks of a plan are services, and who needs them: a task that holds is up for others as soon as it does. */
@@ -81,7 +81,7 @@ export function serviceCheck(
 
 /** A task, with what counts of the services that it needs. */
 interface Counted {
-  readonly node: PlanNode;
+  readonly node: Asked;
   /** Services of which nobody knows whether they are still the same. */
   readonly unknown: readonly string[];
 }
@@ -93,7 +93,7 @@ const SERVICE = '$service ';
 export function countServices(freshness: Freshness, of: ServicesOf): Freshness {
   if (of.services.size === 0) return freshness;
   const all = new Map(of.nodes.map((node) => [node.id, count(node, of)]));
-  const counted = ({ id }: PlanNode): PlanNode => (all.get(id) as Counted).node;
+  const counted = ({ id }: PlanNode): Asked => (all.get(id) as Counted).node;
   return {
     look(node, facts) {
       const looked = freshness.look(counted(node), facts);
@@ -111,12 +111,12 @@ function count(node: PlanNode, of: ServicesOf): Counted {
   const used = withTheirs(of.uses(node), of);
   if (used.length === 0) return { node, unknown: [] };
   const unknown = used.filter((one) => !isKnown(one)).map(({ id }) => id);
-  const inputs = [node, ...used].flatMap((one) => one.inputs ?? []);
   const bodies = used.map(({ id, body }) => [`${SERVICE}${id}`, body as unknown as Json] as const);
   return {
     node: {
       ...node,
-      inputs: node.inputs === null || unknown.length > 0 ? null : inputs,
+      inputs: unknown.length > 0 ? null : node.inputs,
+      services: used,
       env: [...new Set([node, ...used].flatMap(({ env }) => env))],
       params: { ...node.params, ...Object.fromEntries(bodies) },
     },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Found, Listing } from '../engine/freshness.ts';
 import type { FileEntry } from '../model/check.ts';
 import { StepFailed } from '../model/failure.ts';
-import { readGlobs, type Glob } from './glob.ts';
+import { readGlobs, wants, type Glob, type GlobSet } from './glob.ts';
 import { sha256 } from './hash.ts';
 import { openStatCache } from './stat-cache.ts';
 import { codeOf } from './store.ts';
@@ -12,8 +12,11 @@ import { walkGlobs, type Met } from './walk.ts';
 
 /** Finds and hashes files, and remembers hashes from run to run. */
 export interface Fingerprints {
-  /** What the globs match, sorted; a folder stands for all files below it. Links are followed; one to nowhere is not there. */
-  inputs(globs: readonly string[]): Found;
+  /**
+   * What lists of globs match, each with its own `!`, sorted; a folder stands for all files below it. Links are
+   * followed; one to nowhere is not there.
+   */
+  inputs(...lists: readonly (readonly string[])[]): Found;
   /** The same of what a task made: links are links, and folders with nothing in them count. */
   outputs(globs: readonly string[]): Found;
   /** sha256 of one file's content, its links followed; `null` when it is not there. */
@@ -40,21 +43,20 @@ export function openFingerprints(projectDir: string, slipwayDir: string, nowMs: 
     if (met.kind === 'file') return fileEntry(met);
     return [met.path, met.kind, 0, met.kind === 'link' ? fs.readlinkSync(met.full) : ''];
   };
-  const list = (globs: readonly string[], follow: boolean, entryOf: (met: Met) => FileEntry | null): Found => {
+  const list = (set: GlobSet, follow: boolean, entryOf: (met: Met) => FileEntry | null): Found => {
     const entries: FileEntry[] = [];
     let hidden: string | undefined;
-    const set = readGlobs(globs);
     walkGlobs(projectDir, set, follow, (met) => {
       const entry = entryOf(met);
       if (entry) entries.push(entry);
       if (met.hides) hidden = met.path;
     });
-    const matched = ({ matches }: Glob): boolean => entries.some(([path]) => matches(path));
+    const matched = (glob: Glob): boolean => entries.some(([path]) => wants(glob, path));
     return { ...listingOf(entries), hidden, unmatched: set.wanted.flatMap((glob) => (matched(glob) ? [] : glob.text)) };
   };
   return {
-    inputs: (globs) => list(globs, true, inputEntry),
-    outputs: (globs) => list(globs, false, outputEntry),
+    inputs: (...lists) => list(readGlobs(...lists), true, inputEntry),
+    outputs: (globs) => list(readGlobs(globs), false, outputEntry),
     file(path) {
       const full = join(projectDir, path);
       const stat = fs.statSync(full, { bigint: true, throwIfNoEntry: false });

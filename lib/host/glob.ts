@@ -15,37 +15,55 @@ export interface Glob {
   readonly matches: (path: string) => boolean;
   /** Whether it goes into a folder of this name, wherever that is. */
   readonly enters: (name: string) => boolean;
-}
-
-/** Globs that belong together: files that match one of `wanted` and none of `unwanted`. */
-export interface GlobSet {
-  readonly wanted: readonly Glob[];
+  /** Whether a `!` of its own list leaves a path out. */
   readonly unwanted: (path: string) => boolean;
 }
 
-/** Reads globs; `!` in front leaves out. One that leaves the project throws `refused`. */
-export function readGlobs(globs: readonly string[]): GlobSet {
+/** Files that one of `wanted` matches and does not leave out. */
+export interface GlobSet {
+  readonly wanted: readonly Glob[];
+  /** Whether every list leaves the path out. */
+  readonly unwanted: (path: string) => boolean;
+}
+
+/**
+ * Reads lists of globs; `!` in front leaves out of what its own list matches, and of no other's. One that leaves the
+ * project throws `refused`.
+ */
+export function readGlobs(...lists: readonly (readonly string[])[]): GlobSet {
+  const sets = lists.map(readList);
+  const [only] = sets;
+  if (only && sets.length === 1) return only;
+  return {
+    wanted: sets.flatMap(({ wanted }) => wanted),
+    unwanted: (path) => sets.every(({ unwanted }) => unwanted(path)),
+  };
+}
+
+function readList(globs: readonly string[]): GlobSet {
   const outside = globs.find((glob) => /^!?(\/|(.*\/)?\.\.(\/|$))/.test(glob));
   if (outside !== undefined)
     throw new StepFailed({
       reason: 'refused',
       message: `the glob ${JSON.stringify(outside)} is not inside the project`,
     });
-  const not = globs.filter((glob) => glob.startsWith('!')).map((glob) => readGlob(glob.slice(1)));
-  return {
-    wanted: globs.filter((glob) => !glob.startsWith('!')).map(readGlob),
-    unwanted: not.length === 0 ? () => false : (path) => not.some((glob) => glob.matches(path)),
-  };
+  const not = globs.filter((glob) => glob.startsWith('!')).map((glob) => readGlob(glob.slice(1), NOTHING));
+  const unwanted = not.length === 0 ? NOTHING : (path: string) => not.some((glob) => glob.matches(path));
+  return { wanted: globs.filter((glob) => !glob.startsWith('!')).map((glob) => readGlob(glob, unwanted)), unwanted };
 }
 
-/** A predicate over paths, for those that are known without looking for them. */
-export function globMatcher(globs: readonly string[]): (path: string) => boolean {
-  const { wanted, unwanted } = readGlobs(globs);
-  return (path) =>
-    wanted.some((glob) => glob.matches(path) && path.split('/').every((name) => glob.enters(name))) && !unwanted(path);
+const NOTHING = (): boolean => false;
+
+/** Whether a glob matches a path and its list does not leave that out. */
+export const wants = ({ matches, unwanted }: Glob, path: string): boolean => matches(path) && !unwanted(path);
+
+/** A predicate over paths, for those that are known without looking for them; of lists each has its own `!`. */
+export function globMatcher(...lists: readonly (readonly string[])[]): (path: string) => boolean {
+  const { wanted } = readGlobs(...lists);
+  return (path) => wanted.some((glob) => wants(glob, path) && path.split('/').every((name) => glob.enters(name)));
 }
 
-function readGlob(glob: string): Glob {
+function readGlob(glob: string, unwanted: Glob['unwanted']): Glob {
   const parts = glob.split('/').filter((part) => part !== '' && part !== '.');
   const wild = parts.findIndex((part) => /[*?{}[\]()!|\\]/.test(part));
   const root = wild === -1 ? parts : parts.slice(0, wild);
@@ -55,6 +73,7 @@ function readGlob(glob: string): Glob {
     below: wild !== -1,
     matches: matcherOf(parts, wild, root.join('/')),
     enters: (name) => !UNNAMED.has(name) || parts.some((part) => namesIn(part).includes(name)),
+    unwanted,
   };
 }
 

@@ -8,8 +8,8 @@ import { walkGlobs } from './walk.ts';
 export interface Declared {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Outputs of the tasks that ran before it, because it needs them. */
-  readonly needed: readonly string[];
+  /** Outputs of the tasks that ran before it, because it needs them: a list of each. */
+  readonly needed: readonly (readonly string[])[];
 }
 
 /** Globs, ready to paste. */
@@ -18,10 +18,10 @@ export interface Undeclared {
   readonly outputs: readonly string[];
 }
 
-/** Files that a glob stands for, taken before the task ran and after it. */
-export function declaredFiles(projectDir: string, globs: readonly string[]): ReadonlySet<string> {
+/** Files that lists of globs stand for, taken before the task ran and after it. */
+export function declaredFiles(projectDir: string, ...lists: readonly (readonly string[])[]): ReadonlySet<string> {
   const paths = new Set<string>();
-  walkGlobs(projectDir, readGlobs(globs), true, ({ path, kind }) => {
+  walkGlobs(projectDir, readGlobs(...lists), true, ({ path, kind }) => {
     if (kind !== 'folder') paths.add(path);
   });
   return paths;
@@ -35,12 +35,14 @@ export function undeclared(
   before: { readonly inputs: ReadonlySet<string>; readonly outputs: ReadonlySet<string> },
 ): Undeclared {
   const outputs = new Set([...before.outputs, ...declaredFiles(projectDir, declared.outputs)]);
-  const inputGlobs = [...declared.inputs, ...declared.needed];
-  const inputs = new Set([...before.inputs, ...declaredFiles(projectDir, inputGlobs), ...outputs]);
+  const inputs = new Set([
+    ...before.inputs,
+    ...declaredFiles(projectDir, declared.inputs, ...declared.needed),
+    ...outputs,
+  ]);
+  const globs = [declared.inputs, ...declared.needed, declared.outputs].flat();
   const reads = [...done.reads].filter((path) => !covers(projectDir, inputs, path) && isFile(projectDir, path));
-  const lists = [...done.lists].filter(
-    (folder) => existsSync(join(projectDir, folder)) && !isListed(folder, [...inputGlobs, ...declared.outputs]),
-  );
+  const lists = [...done.lists].filter((folder) => existsSync(join(projectDir, folder)) && !isListed(folder, globs));
   const writes = [...done.writes]
     .flatMap((path) => filesAt(projectDir, path))
     .filter((path) => !covers(projectDir, outputs, path));

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
-import type { Glob, GlobSet } from './glob.ts';
 import { StepFailed } from '../model/failure.ts';
+import { wants, type Glob, type GlobSet } from './glob.ts';
 import { codeOf } from './store.ts';
 
 /** Something that globs match: a file, a link, or a folder with nothing in it. Paths are from the project. */
@@ -37,13 +37,12 @@ export function walkGlobs(projectDir: string, set: GlobSet, follow: boolean, mee
   if (set.wanted.length === 0) return;
   walkFolder(
     { path: '', full: projectDir, globs: set.wanted, depth: 0, followed: [], links: { count: 0 } },
-    set,
     follow,
     meet,
   );
 }
 
-function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: Met) => void): number {
+function walkFolder(folder: Folder, follow: boolean, meet: (met: Met) => void): number {
   const names = namesIn(folder);
   for (const name of names) {
     const globs = below(folder, name);
@@ -53,50 +52,58 @@ function walkFolder(folder: Folder, set: GlobSet, follow: boolean, meet: (met: M
     const stat = fs.lstatSync(full, { bigint: true, throwIfNoEntry: false });
     if (!stat) {
       // Gone since it was listed: then it is not there. A name that is no UTF-8 only seems to be gone.
-      if (name.includes('\ufffd')) refuseName({ ...folder, globs }, name, path, set);
+      if (name.includes('\ufffd')) refuseName({ ...folder, globs }, name, path);
       continue;
     }
     if (stat.isFile()) {
-      if (wants(set, globs, path)) meet({ path, full, kind: 'file', stat });
+      if (wanted(globs, path)) meet({ path, full, kind: 'file', stat });
     } else if (stat.isDirectory()) {
-      if (set.unwanted(path)) continue;
-      const count = walkFolder({ ...folder, path, full, globs, depth: folder.depth + 1 }, set, follow, meet);
-      if (count === 0 && wants(set, globs, path)) meet({ path, full, kind: 'folder', stat });
+      const inside = open(globs, path);
+      if (inside.length === 0) continue;
+      const count = walkFolder({ ...folder, path, full, globs: inside, depth: folder.depth + 1 }, follow, meet);
+      if (count === 0 && wanted(inside, path)) meet({ path, full, kind: 'folder', stat });
     } else if (stat.isSymbolicLink()) {
-      if (follow) followLink({ ...folder, path, full, globs }, stat, set, meet);
+      if (follow) followLink({ ...folder, path, full, globs }, stat, meet);
       else if (globs.some(({ root, below }) => root.length + (below ? 1 : 0) > folder.depth + 1))
         meet({ path, full, kind: 'link', stat, hides: true });
-      else if (wants(set, globs, path)) meet({ path, full, kind: 'link', stat });
+      else if (wanted(globs, path)) meet({ path, full, kind: 'link', stat });
     }
   }
   return names.length;
 }
 
 /** Nobody could ask for it again, or notice what becomes of it. */
-function refuseName({ full, globs }: Folder, name: string, path: string, set: GlobSet): void {
+function refuseName({ full, globs }: Folder, name: string, path: string): void {
   const found = fs.readdirSync(full, { withFileTypes: true }).find((one) => one.name === name);
-  if (!found || set.unwanted(path) || (found.isFile() && !wants(set, globs, path))) return;
+  if (!found || open(globs, path).length === 0 || (found.isFile() && !wanted(globs, path))) return;
   throw new StepFailed({ reason: 'file-system', code: 'EILSEQ', path: `${full}/${name}`, operation: 'name' });
 }
 
-function wants(set: GlobSet, globs: readonly Glob[], path: string): boolean {
-  for (const glob of globs) if (glob.matches(path)) return !set.unwanted(path);
+function wanted(globs: readonly Glob[], path: string): boolean {
+  for (const glob of globs) if (wants(glob, path)) return true;
   return false;
 }
 
+/** The globs that do not leave a folder out; the same list when none does. */
+function open(globs: readonly Glob[], folder: string): readonly Glob[] {
+  return globs.some((glob) => glob.unwanted(folder)) ? globs.filter((glob) => !glob.unwanted(folder)) : globs;
+}
+
 /** A link to nowhere is not there; one to a folder is that folder, unless it leads back to where the walk is. */
-function followLink(link: Folder, stat: fs.BigIntStats, set: GlobSet, meet: (met: Met) => void): void {
+function followLink(link: Folder, stat: fs.BigIntStats, meet: (met: Met) => void): void {
   const target = statMaybe(link.full);
-  if (target?.isFile() === true && wants(set, link.globs, link.path))
+  if (target?.isFile() === true && wanted(link.globs, link.path))
     meet({ path: link.path, full: link.full, kind: 'link', stat });
-  if (target?.isDirectory() !== true || set.unwanted(link.path)) return;
+  if (target?.isDirectory() !== true) return;
+  const globs = open(link.globs, link.path);
+  if (globs.length === 0) return;
   // Node's own asks for each part of a path.
   const real = fs.realpathSync.native(link.full);
   const here = fs.realpathSync.native(dirname(link.full));
   if (`${here}/`.startsWith(`${real}/`) || link.followed.includes(real)) return;
   if (link.followed.length > 0 && ++link.links.count > MAX_LINKS)
     throw new StepFailed({ reason: 'file-system', code: 'ELOOP', path: link.full, operation: 'follow' });
-  walkFolder({ ...link, depth: link.depth + 1, followed: [...link.followed, real] }, set, true, meet);
+  walkFolder({ ...link, globs, depth: link.depth + 1, followed: [...link.followed, real] }, true, meet);
 }
 
 /** What is at a path, its links followed; nothing where they lead nowhere or in a circle. */

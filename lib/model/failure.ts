@@ -74,8 +74,8 @@ export type Failure =
   | { readonly reason: 'missing-secret'; readonly name: string; readonly where: string }
   | { readonly reason: 'approval-stale'; readonly step: StepId; readonly approved: string; readonly now: string }
   | { readonly reason: 'output-missing'; readonly task: string; readonly path: string }
-  /** An output glob of the task matches one of its inputs. */
-  | { readonly reason: 'output-is-input'; readonly task: string; readonly path: string }
+  /** An output glob of the task matches one of its inputs, or of those of a service that it needs. */
+  | { readonly reason: 'output-is-input'; readonly task: string; readonly path: string; readonly service?: string }
   /** Somebody asked for it: this run puts back what another one had done. */
   | { readonly reason: 'undone'; readonly by: string }
   /** An earlier life of the run ended here without a word. */

@@ -181,9 +181,15 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `${task} ended well, but did not make ${path}, which it declares`,
     next: 'correct its outputs, or what makes them',
   }),
-  'output-is-input': ({ task, path }) => ({
-    message: `${path} is an input of ${task}, and an output glob of it matches it, too`,
-    next: `leave it out of one of them: a glob that begins with ! leaves out ("!${path}")`,
+  'output-is-input': ({ task, path, service }) => ({
+    message:
+      service === undefined
+        ? `${path} is an input of ${task}, and an output glob of it matches it, too`
+        : `${path} is an input of ${service}, which ${task} needs, and an output glob of ${task} matches it, too`,
+    next:
+      service === undefined
+        ? `leave it out of one of them: a glob that begins with ! leaves out ("!${path}")`
+        : `leave it out of the inputs of ${service}: "!${path}"`,
   }),
   undone: ({ by }) => ({ message: `run ${by} puts it back`, next: `see what it did: show ${by}` }),
   'cut-off': () => ({ message: 'the runner died here, without a word', next: 'see what is left to do: recover' }),

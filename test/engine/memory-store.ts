@@ -12,13 +12,13 @@ export class MemoryStore implements FreshnessStore {
   /** Entries that turn out damaged when they are put back. */
   damaged = false;
 
-  inputs(globs: readonly string[]): Found {
-    const matches = this.matcher(globs);
+  inputs(...lists: readonly (readonly string[])[]): Found {
+    const matches = this.matcher(...lists);
     const entries = [...this.files]
       .filter(([path]) => matches(path))
       .sort()
       .map(([path, content]) => [path, 'file', 0, content] as const);
-    const wanted = globs.filter((glob) => !glob.startsWith('!'));
+    const wanted = lists.flat().filter((glob) => !glob.startsWith('!'));
     const unmatched = wanted.filter((glob) => !entries.some(([path]) => path.startsWith(glob)));
     return { entries, digest: hash(JSON.stringify(entries)), unmatched };
   }
@@ -27,8 +27,9 @@ export class MemoryStore implements FreshnessStore {
     return this.inputs(globs);
   }
 
-  matcher(globs: readonly string[]): (path: string) => boolean {
-    return (path) => globs.some((glob) => path.startsWith(glob)) && !globs.some((glob) => glob === `!${path}`);
+  matcher(...lists: readonly (readonly string[])[]): (path: string) => boolean {
+    return (path) =>
+      lists.some((globs) => globs.some((glob) => path.startsWith(glob)) && !globs.some((glob) => glob === `!${path}`));
   }
 
   variable(name: string): string | undefined {

@@ -313,6 +313,40 @@ test("a service's inputs, variables and steps count for who needs it; one withou
   expect(await why(planWith({}), 'db')).toBe('service');
 });
 
+describe('inputs that a service leaves out', () => {
+  const withTests = (spec: object): Plan => {
+    const db = service('db', {}, { inputs: ['app/', '!app/test'] });
+    return planned(user('one', { db }, { inputs: ['app/test'], outputs: [], ...spec }));
+  };
+  const ended = async (store: MemoryStore, plan: Plan): Promise<unknown> => {
+    const { events } = await run(plan, new Scripted(), { freshness: createFreshness(store, hash) });
+    return events.find((event) => event.type === 'task-finished' && event.task === 'one');
+  };
+
+  test('are still inputs of who needs it', async () => {
+    const store = new MemoryStore();
+    store.files.set('app/main', '1').set('app/test', '1');
+    expect(await ended(store, withTests({}))).toMatchObject({ outcome: 'done' });
+    expect(await ended(store, withTests({}))).toMatchObject({ outcome: 'fresh' });
+    store.files.set('app/test', '2');
+    expect(await ended(store, withTests({}))).toMatchObject({ outcome: 'done' });
+    expect(await ended(store, withTests({}))).toMatchObject({ outcome: 'fresh' });
+    store.files.set('app/main', '2');
+    expect(await ended(store, withTests({}))).toMatchObject({ outcome: 'done' });
+  });
+
+  test('are told apart from its others, which no output of who needs it may be', async () => {
+    const store = new MemoryStore();
+    store.files.set('app/main', '1').set('app/test', '1');
+    const failed = { outcome: 'failed', failure: { reason: 'output-is-input', task: 'one', path: 'app/main' } };
+    const made = { outputs: ['app/main'] };
+    expect(await ended(store, withTests(made))).toMatchObject({ ...failed, failure: { service: 'db' } });
+    const own = await ended(store, withTests({ ...made, inputs: ['app/'] }));
+    expect(own).toMatchObject(failed);
+    expect(own).not.toHaveProperty('failure.service');
+  });
+});
+
 describe('a dry run', () => {
   const shown = async (
     plan: Plan,

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { globSync } from 'tinyglobby';
 import { expect, test } from 'vitest';
 import { openFingerprints } from '../../lib/host/fingerprint.ts';
+import { globMatcher } from '../../lib/host/glob.ts';
 import { sha256 } from '../../lib/host/hash.ts';
 import type { FileEntry } from '../../lib/model/check.ts';
 import { StepFailed, type Failure } from '../../lib/model/failure.ts';
@@ -48,6 +49,26 @@ test('globs match files of the project, sorted, dot files too; some folders only
   ]);
   expect(paths(dir, 'nothing')).toEqual([]);
   for (const glob of ['../x', '/etc/passwd', 'a/../../x', '!../x']) expect(() => paths(dir, glob)).toThrow('refused');
+});
+
+test('of lists of globs each leaves out of its own', () => {
+  const dir = tempDir();
+  for (const path of ['app/main', 'app/tests/t', 'app/tests/odd/t', 'app/own/o', 'else']) put(dir, path);
+  const of = (...lists: readonly (readonly string[])[]): readonly string[] =>
+    openFingerprints(dir, join(dir, '.slipway'))
+      .inputs(...lists)
+      .entries.map(([path]) => path);
+  const service = ['app/**', '!app/tests/**'];
+  expect(of(service)).toEqual(['app/main', 'app/own/o']);
+  expect(of(['app/tests/**', '!**/odd/**'], service)).toEqual(['app/main', 'app/own/o', 'app/tests/t']);
+  expect(of(service, ['app/tests/**', '!**/o'])).toEqual(['app/main', 'app/own/o', 'app/tests/odd/t', 'app/tests/t']);
+  expect(of(service, ['app/**', '!app/own/**', '!app/tests/**'])).toEqual(['app/main', 'app/own/o']);
+  expect(of([], service)).toEqual(of(service));
+  expect(of([], [])).toEqual([]);
+  const matches = globMatcher(['app/tests/**', '!**/odd/**'], service);
+  expect(['app/main', 'app/tests/t', 'app/tests/odd/t', 'else'].map(matches)).toEqual([true, true, false, false]);
+  const { unmatched } = openFingerprints(dir, join(dir, '.slipway')).inputs(['app/tests/**', '!**/t'], service);
+  expect(unmatched).toEqual(['app/tests/**']);
 });
 
 test('content, executable bit and link targets count', () => {

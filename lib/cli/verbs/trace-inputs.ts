@@ -100,10 +100,13 @@ const alwaysRun = (plan: Plan, node: PlanNode): Plan => ({
 });
 
 /** Outputs of everything that it needs, however far: their keys are part of its own. */
-function neededOutputs({ nodes }: Plan, node: PlanNode): readonly string[] {
-  return node.needs.flatMap((id) => {
-    const need = nodes.find((one) => one.id === id);
-    return need === undefined ? [] : [...(need.outputs ?? []), ...neededOutputs({ nodes } as Plan, need)];
+function neededOutputs({ nodes }: Plan, node: PlanNode): readonly (readonly string[])[] {
+  const needed = new Set(node.needs);
+  // Needs come first, so from the end on each is known by then.
+  return [...nodes].reverse().flatMap(({ id, needs, outputs }) => {
+    if (!needed.has(id)) return [];
+    for (const need of needs) needed.add(need);
+    return outputs === null ? [] : [outputs];
   });
 }
 
