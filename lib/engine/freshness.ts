@@ -12,6 +12,7 @@ import {
   keyParts,
   outputDifferences,
   stepParts,
+  type Asked,
   type KeyParts,
   type StepParts,
 } from './key.ts';
@@ -86,11 +87,6 @@ export interface FreshnessStore {
     restore(node: string, key: string, globs: readonly string[]): boolean;
     add(node: string, key: string, kept: Kept): void;
   };
-}
-
-/** A task, with the services that are up while it runs: their inputs decide its result, too. */
-export interface Asked extends PlanNode {
-  readonly services?: readonly PlanNode[];
 }
 
 /** What a look at a task showed. */

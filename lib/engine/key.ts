@@ -3,11 +3,17 @@ import { canonical, type Json } from '../model/json.ts';
 import type { PlanNode } from '../model/plan.ts';
 import type { Hash } from '../model/ports.ts';
 import { refsIn } from '../model/ref.ts';
-import { HERE, itemsIn, type Step } from '../model/step.ts';
+import type { ServiceHere } from '../model/service-here.ts';
+import { HERE, itemsIn, type Block, type Step } from '../model/step.ts';
 import type { Facts } from './facts.ts';
 
 /** Digests by name. */
 type Digests = { readonly [name: string]: string };
+
+/** A task, with the services that are up while it runs: their inputs and commands decide its result, too. */
+export interface Asked extends PlanNode {
+  readonly services?: readonly PlanNode[];
+}
 
 /** What a task's key is the hash of, kept apart so that a later check can say which part differs. */
 export interface KeyParts {
@@ -44,7 +50,7 @@ const MAX_REASONS = 50;
 
 /** The parts of a node's key; where values of needs are not known yet, the steps that will yield them. */
 export function keyParts(
-  node: PlanNode,
+  node: Asked,
   facts: Facts,
   sources: KeySources,
   hash: Hash,
@@ -86,10 +92,10 @@ const shortened =
 
 /** Beside a key, which holds the body whole. */
 export const stepParts = (node: PlanNode, hash: Hash): StepParts =>
-  Object.fromEntries(stepsOf(node).map((step) => [step.id, fieldsOf(step, shortened(hash))]));
+  Object.fromEntries(stepsOf(node.body).map((step) => [step.id, fieldsOf(step, shortened(hash))]));
 
-function stepsOf(node: PlanNode): readonly Step[] {
-  return [...itemsIn(node.body)].flatMap((item) => (item.type === 'step' ? [item] : []));
+function stepsOf(body: Block): readonly Step[] {
+  return [...itemsIn(body)].flatMap((item) => (item.type === 'step' ? [item] : []));
 }
 
 function fieldsOf({ args, ...rest }: Step, short: (value: Json) => string): Digests {
@@ -98,15 +104,30 @@ function fieldsOf({ args, ...rest }: Step, short: (value: Json) => string): Dige
 }
 
 /** Commands that run here, by their first word; of a path from the project. */
-function toolsOf(node: PlanNode): readonly string[] {
-  const words = stepsOf(node).flatMap(({ kind, place, args }) => {
-    if (kind !== 'run' || place !== HERE) return [];
-    const { argv, cwd } = args;
-    const [word] = argv;
+function toolsOf({ body, services = [] }: Asked): readonly string[] {
+  const commands = [body, ...services.map((service) => service.body)].flatMap(stepsOf).flatMap(commandsOf);
+  const words = commands.flatMap(({ argv: [word], cwd }) => {
     if (typeof word !== 'string') return [];
-    return [word.includes('/') && !word.startsWith('/') && typeof cwd === 'string' ? `${cwd}/${word}` : word];
+    if (!word.includes('/') || word.startsWith('/') || typeof cwd !== 'string') return [word];
+    return [`${cwd}/${word.replace(/^\.\//, '')}`];
   });
   return [...new Set(words)];
+}
+
+/** A command as far as it says what is started. */
+interface Command {
+  readonly argv: readonly Json[];
+  readonly cwd?: Json;
+}
+
+/** What a step starts here: of a service also what tells that it is ready. */
+function commandsOf({ kind, place, args }: Step): readonly Command[] {
+  if (place !== HERE) return [];
+  if (kind === 'run') return [args];
+  if (kind !== 'service' || args.operation !== 'start') return [];
+  const spec = args.spec as unknown as Command & Pick<ServiceHere, 'ready'>;
+  const { ready } = spec;
+  return [spec, ...(typeof ready === 'object' && 'command' in ready ? [{ ...spec, argv: ready.command }] : [])];
 }
 
 /** Which parts differ, the likeliest to be meant first; of inputs which files, as far as lists are known. */

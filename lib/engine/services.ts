@@ -3,7 +3,8 @@ import type { Json } from '../model/json.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
 import { refsIn, taskOf } from '../model/ref.ts';
 import { itemsIn } from '../model/step.ts';
-import type { Asked, Freshness, Looked } from './freshness.ts';
+import type { Freshness, Looked } from './freshness.ts';
+import type { Asked } from './key.ts';
 import { holdsSecret } from './takes-part.ts';
 
 /** Which tasks of a plan are services, and who needs them: a task that holds is up for others as soon as it does. */

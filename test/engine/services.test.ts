@@ -313,6 +313,30 @@ test("a service's inputs, variables and steps count for who needs it; one withou
   expect(await why(planWith({}), 'db')).toBe('service');
 });
 
+test('the commands that start a service and tell that it is ready count for who needs it', async () => {
+  const store = new MemoryStore();
+  const tools = ['bin/srv.sh', 'bin/ready', 'prepare'];
+  for (const tool of tools) store.tools.set(tool, '1');
+  const web = { name: 'web', cwd: 'bin', argv: ['./srv.sh'], ready: { command: ['./ready'] } };
+  const db = task('db', {
+    summary: 's',
+    inputs: [],
+    steps: (p) => (p.run(['prepare'], { effect: 'reads' }), p.serve([web])),
+  });
+  const plan = planned(user('one', { db: db() }, { inputs: [], outputs: [] }));
+  const check = async (): Promise<unknown> => {
+    const { events } = await run(plan, new Scripted(), { freshness: createFreshness(store, hash) });
+    return events.flatMap((event) => (event.type === 'task-checked' && event.task === 'one' ? [event.check] : []))[0];
+  };
+  await check();
+  expect(await check()).toMatchObject({ state: 'fresh' });
+  for (const name of tools) {
+    store.tools.set(name, '2');
+    expect(await check()).toMatchObject({ because: [{ reason: 'tool', change: 'changed', name }] });
+  }
+  expect(await check()).toMatchObject({ state: 'fresh' });
+});
+
 describe('inputs that a service leaves out', () => {
   const withTests = (spec: object): Plan => {
     const db = service('db', {}, { inputs: ['app/', '!app/test'] });
