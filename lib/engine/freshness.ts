@@ -71,8 +71,8 @@ export interface FreshnessStore {
   /** Whether lists of globs match a path. */
   matcher(...lists: readonly (readonly string[])[]): (path: string) => boolean;
   variable(name: string): string | undefined;
-  /** What identifies the command of this name; `null` when there is none. */
-  tool(command: string): string | null;
+  /** What identifies the command of this name, looked for in this PATH if one is given; `null` when there is none. */
+  tool(command: string, path?: string): string | null;
   read(node: string): State | Unsettled | null;
   lists(node: string, key: string): Lists | null;
   /** Atomic. */
@@ -179,9 +179,9 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
   };
 
   /** A command that the task itself makes says nothing about what it is made of. */
-  const toolFor = (node: PlanNode): ((command: string) => string | null) => {
+  const toolFor = (node: PlanNode): FreshnessStore['tool'] => {
     const own = store.matcher(node.outputs ?? []);
-    return (command) => (own(command.replace(/^\.\//, '')) ? null : store.tool(command));
+    return (command, path) => (own(command.replace(/^\.\//, '')) ? null : store.tool(command, path));
   };
 
   /** Why a task with this state is not fresh; empty when it is. */

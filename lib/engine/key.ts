@@ -36,8 +36,8 @@ export type StepParts = { readonly [id: string]: Digests };
 /** What of a key is asked of the world. */
 export interface KeySources {
   variable(name: string): string | undefined;
-  /** What identifies a command; `null` when there is none. */
-  tool(command: string): string | null;
+  /** What identifies a command, looked for in the step's own PATH if it sets one; `null` when there is none. */
+  tool(command: string, path?: string): string | null;
   /** The digest of what a need made. */
   made(need: string): string | null;
   readonly inputs: string;
@@ -66,6 +66,7 @@ export function keyParts(
     else unknown.push(id);
   }
   if (unknown.length > 0) return { unknown };
+  const tools = toolsOf(node);
   const present = (names: readonly string[], of: (name: string) => string | null | undefined): Digests =>
     Object.fromEntries(
       names.flatMap((name) => {
@@ -76,7 +77,7 @@ export function keyParts(
   return {
     params: Object.fromEntries(Object.entries(node.params).map(([name, value]) => [name, short(value)])),
     variables: present(node.env, (name) => sources.variable(name)),
-    tools: present(toolsOf(node), (name) => sources.tool(name)),
+    tools: present([...tools.keys()], (name) => identify(tools.get(name) ?? [], (path) => sources.tool(name, path))),
     values,
     made: present(node.needs, (need) => sources.made(need)),
     body: hash(canonical(body)),
@@ -103,21 +104,38 @@ function fieldsOf({ args, ...rest }: Step, short: (value: Json) => string): Dige
   return Object.fromEntries(Object.entries(fields).map(([field, value]) => [field, short(value)]));
 }
 
-/** Commands that run here, by their first word; of a path from the project. */
-function toolsOf({ body, services = [] }: Asked): readonly string[] {
+/** Where a command is looked for: in the PATH that a step sets, or in everybody's. */
+type SearchPath = string | undefined;
+
+/** Commands that run here, by their first word (of a path from the project), and where steps look for them. */
+function toolsOf({ body, services = [] }: Asked): ReadonlyMap<string, readonly SearchPath[]> {
   const commands = [body, ...services.map((service) => service.body)].flatMap(stepsOf).flatMap(commandsOf);
-  const words = commands.flatMap(({ argv: [word], cwd }) => {
-    if (typeof word !== 'string') return [];
-    if (!word.includes('/') || word.startsWith('/') || typeof cwd !== 'string') return [word];
-    return [`${cwd}/${word.replace(/^\.\//, '')}`];
-  });
-  return [...new Set(words)];
+  const tools = new Map<string, SearchPath[]>();
+  for (const { argv, cwd, env } of commands) {
+    const [word] = argv;
+    if (typeof word !== 'string') continue;
+    const beside = word.includes('/') && !word.startsWith('/') && typeof cwd === 'string';
+    const name = beside ? `${cwd}/${word.replace(/^\.\//, '')}` : word;
+    const path = env?.['PATH'];
+    const paths = tools.get(name) ?? [];
+    tools.set(name, paths);
+    const searched = typeof path === 'string' ? path : undefined;
+    if (!paths.includes(searched)) paths.push(searched);
+  }
+  return tools;
+}
+
+/** `null` when there is none anywhere. */
+function identify(paths: readonly SearchPath[], tool: (path: SearchPath) => string | null): string | null {
+  const found = paths.map(tool);
+  return found.every((one) => one === null) ? null : found.join('\n');
 }
 
 /** A command as far as it says what is started. */
 interface Command {
   readonly argv: readonly Json[];
   readonly cwd?: Json;
+  readonly env?: { readonly [name: string]: Json };
 }
 
 /** What a step starts here: of a service also what tells that it is ready. */

@@ -1,17 +1,18 @@
 import * as fs from 'node:fs';
-import { delimiter, join, relative, resolve } from 'node:path';
+import { delimiter, relative, resolve } from 'node:path';
 import { isBelow } from './inside.ts';
 import { statMaybe } from './walk.ts';
 
 /**
  * What identifies the command that a word starts: of a file of the project its content, of any other its real path,
- * size and time, as installing another version changes them. `null`: there is none.
+ * size and time, as installing another version changes them. `null`: there is none. A step's own PATH takes the
+ * usual one's place.
  */
 export function openTools(
   projectDir: string,
   hashOf: (path: string) => string | null,
-  searched: string = process.env['PATH'] ?? '',
-): (word: string) => string | null {
+  usual: string = process.env['PATH'] ?? '',
+): (word: string, path?: string) => string | null {
   const root = fs.realpathSync(projectDir);
   const found = new Map<string, string | null>();
   const identify = (path: string): string | null => {
@@ -21,19 +22,20 @@ export function openTools(
     const real = fs.realpathSync(path);
     return isBelow(root, real) ? hashOf(relative(root, real)) : [real, stat.size, stat.mtimeMs].join('\0');
   };
-  const search = (word: string): string | null => {
-    for (const folder of searched.split(delimiter)) {
-      const identity = folder === '' ? null : identify(join(folder, word));
+  const search = (word: string, path: string): string | null => {
+    for (const folder of path.split(delimiter)) {
+      const identity = folder === '' ? null : identify(resolve(projectDir, folder, word));
       if (identity !== null) return identity;
     }
     return null;
   };
-  return (word) => {
-    // One of the project may be made while the run goes on.
+  return (word, path = usual) => {
+    // One of the project may be made while the run goes on, and a PATH of a step's own may lead there.
     if (word.includes('/')) return identify(resolve(projectDir, word));
+    if (path !== usual) return search(word, path);
     const known = found.get(word);
     if (known !== undefined) return known;
-    const identity = search(word);
+    const identity = search(word, usual);
     found.set(word, identity);
     return identity;
   };

@@ -124,6 +124,35 @@ describe('a real task', () => {
     expect((await checkout.run(goal())).outcomes).toEqual(['tooled failed']);
   });
 
+  test("follows a command that only the step's own PATH finds", async () => {
+    const checkout = source();
+    const tool = (content: string): string => `#!/bin/sh\nmkdir -p out; echo ${content} > out/x`;
+    checkout.put('bin/own-tool', tool('1'), 0o755).put('other/own-tool', tool('2'), 0o755);
+    const goal = (...folders: readonly string[]) =>
+      task('tooled', {
+        summary: 's',
+        inputs: [],
+        outputs: ['out/**'],
+        steps(p) {
+          for (const folder of folders) {
+            const PATH = `${checkout.path(folder)}:/usr/bin:/bin`;
+            p.run(['own-tool'], { effect: 'derives', env: { PATH } });
+          }
+        },
+      });
+    for (const folders of [['bin'], ['other', 'bin']]) {
+      await checkout.run(goal(...folders)());
+      expect((await checkout.run(goal(...folders)())).outcomes).toEqual(['tooled fresh']);
+      checkout.put('bin/own-tool', tool(`more ${String(folders.length)}`), 0o755);
+      const { outcomes, checks } = await checkout.run(goal(...folders)());
+      expect(outcomes).toEqual(['tooled done']);
+      expect(checks.get('tooled')).toMatchObject({
+        because: [{ reason: 'tool', change: 'changed', name: 'own-tool' }],
+      });
+    }
+    expect(checkout.read('out/x')).toBe('more 2\n');
+  });
+
   test('that makes a command and runs it is fresh the next time', async () => {
     const checkout = source();
     const goal = task('both', {
