@@ -26,11 +26,14 @@ export async function enterTask(node: PlanNode, facts: Facts, around: Entering):
   const { freshness, force } = around;
   const first = freshness.look(node, facts);
   if (!force && first?.check.state === 'fresh') return skip(node, first, around);
-  const leave = await takeTurn(node, around);
-  if (leave === null) return { state: 'cancelled', failure: around.cancel.cancelled as Failure };
+  const turn = await takeTurn(node, around);
+  if (turn === null) return { state: 'cancelled', failure: around.cancel.cancelled as Failure };
+  const { leave, waited } = turn;
   let entered = false;
   try {
-    const looked = first !== null && freshness.outdated(node) ? freshness.look(node, facts) : first;
+    // During a wait anything may have been altered, inputs as well.
+    const again = first !== null && (waited || freshness.outdated(node));
+    const looked = again ? freshness.look(node, facts) : first;
     const skipped = force || looked === null ? null : settle(node, looked, around);
     if (skipped) return skipped;
     if (looked && force) tell(node, { state: 'stale', because: [{ reason: 'forced' }], store: 'not-asked' }, around);
@@ -69,9 +72,17 @@ function tell({ id: task }: PlanNode, check: Check, { emit }: Entering): void {
 }
 
 /** One turn for all outputs of one task, and no task waits while it has one: two runs never wait for each other. */
-async function takeTurn(node: PlanNode, { turns, cancel, emit }: Entering): Promise<(() => void) | null> {
-  if (!turns || node.outputs === null || node.outputs.length === 0) return () => undefined;
-  return turns.take(node.id, node.outputs, cancel, (holder) => emit({ type: 'task-waits', task: node.id, holder }));
+async function takeTurn(
+  node: PlanNode,
+  { turns, cancel, emit }: Entering,
+): Promise<{ readonly leave: () => void; readonly waited: boolean } | null> {
+  if (!turns || node.outputs === null || node.outputs.length === 0) return { leave: () => undefined, waited: false };
+  let waited = false;
+  const leave = await turns.take(node.id, node.outputs, cancel, (holder) => {
+    waited = true;
+    if (holder !== '') emit({ type: 'task-waits', task: node.id, holder });
+  });
+  return leave && { leave, waited };
 }
 
 /** For a dry run: what a look means when these needs may alter what the task reads, or freshness is to be ignored. */

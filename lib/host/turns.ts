@@ -33,7 +33,7 @@ export function openTurns(slipwayDir: string, run: string, within = process.env[
         const holder = unlessFull(() => claimUnless(slipwayDir, path, claim, within));
         if (holder === null) return () => fs.rmSync(path, { force: true });
         if (cancelled(cancel)) return null;
-        if (holder !== told && holder !== '') waiting(holder);
+        if (holder !== told) waiting(holder);
         told = holder === '' ? told : holder;
         await clock.sleep(LOOK_MS, cancel);
       }

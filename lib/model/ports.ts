@@ -107,7 +107,10 @@ export type LivePerformer = Performer<Known>;
 
 /** Runs in one checkout that make the same outputs do so one after the other. */
 export interface Turns {
-  /** Waits for a turn on these outputs; what it gives ends the turn, `null` if the cancel came first. */
+  /**
+   * Waits for a turn on these outputs; what it gives ends the turn, `null` if the cancel came first. `waiting` is told
+   * whenever it is not had at once: the holder is empty as long as others are only looking.
+   */
   take(
     task: string,
     outputs: readonly string[],

@@ -5,6 +5,7 @@ import { dryPerformer } from '../../lib/engine/dry.ts';
 import { showPlan } from '../../lib/engine/show.ts';
 import type { Check, Reason } from '../../lib/model/check.ts';
 import type { Plan } from '../../lib/model/plan.ts';
+import type { Turns } from '../../lib/model/ports.ts';
 import type { Recorder } from '../../lib/model/recorder.ts';
 import { string } from '../../lib/model/param.ts';
 import { secret } from '../../lib/model/ref.ts';
@@ -25,8 +26,12 @@ class Checkout extends MemoryStore {
     plan: Plan,
     {
       answers = {},
-      force = false,
-    }: { readonly answers?: ConstructorParameters<typeof Scripted>[0]; readonly force?: boolean } = {},
+      ...options
+    }: {
+      readonly answers?: ConstructorParameters<typeof Scripted>[0];
+      readonly force?: boolean;
+      readonly turns?: Turns;
+    } = {},
   ): Promise<
     Ran & { readonly did: readonly string[]; readonly outcomes: readonly string[]; readonly checks: readonly Check[] }
   > {
@@ -34,7 +39,7 @@ class Checkout extends MemoryStore {
       build: () => (this.build(), { ok: true, fact: { known: true, value: 'built' } }),
       ...answers,
     });
-    const ran = await run(plan, performer, { freshness: createFreshness(this, hash), force });
+    const ran = await run(plan, performer, { freshness: createFreshness(this, hash), ...options });
     return {
       ...ran,
       did: performer.did,
@@ -202,6 +207,27 @@ describe('a task with declared inputs and outputs', () => {
     expect(outcomes).toEqual(['build failed']);
     expect(checks).toMatchObject([{ state: 'stale', store: 'damaged' }]);
     expect(checkout.states.get('build')).toBe('begun');
+  });
+
+  test.each([
+    ['somebody else', ['task-waits']],
+    ['', []],
+  ])('is looked at again after it waited for its turn: %j', async (holder, told) => {
+    const checkout = new Checkout();
+    await checkout.run(usual);
+    checkout.files.delete('out/a');
+    const turns: Turns = {
+      take(_task, _outputs, _cancel, waiting) {
+        waiting(holder);
+        checkout.files.set('src/a', 'two');
+        return Promise.resolve(() => undefined);
+      },
+    };
+    const { outcomes, checks, events } = await checkout.run(usual, { turns });
+    expect(outcomes).toEqual(['build done']);
+    expect(checks).toMatchObject([{ state: 'stale', because: [{ reason: 'input', path: 'src/a' }] }]);
+    expect(checkout.files.get('out/a')).toBe('two');
+    expect(events.map(({ type }) => type).filter((type) => type === 'task-waits')).toEqual(told);
   });
 
   test('is not kept where it says so', async () => {
