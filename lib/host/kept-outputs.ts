@@ -88,17 +88,19 @@ export function openKeptOutputs({ projectDir, folder, limitBytes, say, looks }: 
     },
     add(node, key, kept) {
       const files = kept.outputs.entries.map((one) => describe(projectDir, one));
-      const sizeBytes = files.reduce((sum, one) => sum + one.sizeBytes, 0);
+      const body = JSON.stringify({ files, facts: kept.facts, tookMs: kept.tookMs });
+      const text = `${sha256(body)}\n${body}`;
+      const sizeBytes = files.reduce((sum, one) => sum + one.sizeBytes, Buffer.byteLength(text));
       if (sizeBytes > limitBytes) return;
       for (const one of files)
         if (one.kind === 'file' && !blobs.add(one.digest, one.sizeBytes, join(projectDir, one.path))) return;
       makePrivateFolder(folderOf(node));
-      const body = JSON.stringify({ files, facts: kept.facts, tookMs: kept.tookMs });
-      writeFileAtomic(fileOf(node, key), `${sha256(body)}\n${body}`, 0o600, false);
+      writeFileAtomic(fileOf(node, key), text, 0o600, false);
       added = true;
     },
     evict() {
-      if (!added) return;
+      // What was kept before its limit became 0 goes as well.
+      if (!added && limitBytes > 0) return;
       added = false;
       evict(entries, blobs, limitBytes);
     },
@@ -133,10 +135,10 @@ function evict(folder: string, blobs: Blobs, limitBytes: number): void {
   const used = new Set<string>();
   const dropped = new Set<string>();
   let sumBytes = 0;
-  for (const file of entriesByUse(folder)) {
+  for (const { file, sizeBytes } of entriesByUse(folder)) {
     const digests = digestsOf(file);
     const news = digests.filter((digest) => !used.has(digest));
-    sumBytes += news.reduce((sum, digest) => sum + (all.get(digest)?.sizeBytes ?? 0), 0);
+    sumBytes += news.reduce((sum, digest) => sum + (all.get(digest)?.sizeBytes ?? 0), sizeBytes);
     if (sumBytes > limitBytes) {
       fs.rmSync(file, { force: true });
       for (const digest of news) dropped.add(digest);
@@ -148,16 +150,15 @@ function evict(folder: string, blobs: Blobs, limitBytes: number): void {
   for (const { digest } of unused) blobs.remove(digest, dropped.has(digest) ? nowMs : nowMs - ORPHAN_MS);
 }
 
-/** The files of all entries, the latest used first. */
-function entriesByUse(folder: string): readonly string[] {
+/** The files of all entries with their own sizes, the latest used first. */
+function entriesByUse(folder: string): readonly { readonly file: string; readonly sizeBytes: number }[] {
   const files = foldersIn(folder).flatMap((node) =>
     foldersIn(join(folder, node)).map((name) => join(folder, node, name)),
   );
-  const usedMs = (file: string): number => fs.lstatSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return files
-    .map((file) => [file, usedMs(file)] as const)
-    .sort(([, a], [, b]) => b - a)
-    .map(([file]) => file);
+    .map((file) => ({ file, stat: fs.lstatSync(file, { throwIfNoEntry: false }) }))
+    .sort((a, b) => (b.stat?.mtimeMs ?? 0) - (a.stat?.mtimeMs ?? 0))
+    .map(({ file, stat }) => ({ file, sizeBytes: stat?.size ?? 0 }));
 }
 
 function digestsOf(file: string): readonly string[] {

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { openKeptOutputs } from '../../lib/host/kept-outputs.ts';
 import { BUILD, Checkout, build, built, keptFiles, script } from './checkout.ts';
 
 /** A checkout whose outputs were made from `one`, then from `two`: those of `one` are only kept. */
@@ -202,7 +203,6 @@ describe('what is kept and damaged', () => {
   test.each(['../outside', '/tmp/outside', 'out/../../outside', 'out//x', ''])(
     'a path that leaves the project is refused: %j',
     async (path) => {
-      const { openKeptOutputs } = await import('../../lib/host/kept-outputs.ts');
       const { sha256 } = await import('../../lib/host/hash.ts');
       const checkout = await twice();
       const [file = ''] = keptFiles(checkout).entries;
@@ -249,6 +249,39 @@ describe('the limit', () => {
     expect(outcomes.map((one) => one.split(' ')[1])).toEqual(['done', 'done', 'restored', 'done', 'restored', 'done']);
     const { blobs, entries } = keptFiles(checkout);
     expect([blobs.length, entries.length]).toEqual([2, 2]);
+  });
+
+  test('counts what says which files were made, also where that is none', () => {
+    const checkout = new Checkout();
+    const kept = openKeptOutputs({
+      projectDir: checkout.dir,
+      folder: checkout.path('.slipway/cache'),
+      limitBytes: 1_000,
+      say: () => undefined,
+      looks: false,
+    });
+    const sumBytes = (): number => keptFiles(checkout).entries.reduce((sum, file) => sum + fs.statSync(file).size, 0);
+    for (let key = 0; key < 20; key++)
+      kept.add('lint', String(key), { outputs: { entries: [], digest: '' }, facts: {}, tookMs: key });
+    expect(sumBytes()).toBeGreaterThan(1_000);
+    kept.evict();
+    expect(sumBytes()).toBeLessThanOrEqual(1_000);
+    expect(keptFiles(checkout).entries.length).toBeGreaterThan(1);
+    kept.add('lint', 'large', {
+      outputs: { entries: [], digest: '' },
+      facts: { 'lint/1': 'x'.repeat(1_000) },
+      tookMs: 1,
+    });
+    expect(keptFiles(checkout).entries.join()).not.toContain('large');
+  });
+
+  test('of 0 keeps nothing of a task without outputs either, nor what was kept before', async () => {
+    const checkout = big().put('src/a', content('a'));
+    await checkout.run(grow());
+    expect(keptFiles(checkout).entries).toHaveLength(1);
+    checkout.variables.set('SLIPWAY_CACHE_MB', '0');
+    await checkout.run(script('lint', 'true', { inputs: ['src/**'], outputs: [] })());
+    expect(keptFiles(checkout)).toEqual({ blobs: [], entries: [] });
   });
 
   test('keeps nothing that is larger than all of it, and nothing at all when it is 0', async () => {
