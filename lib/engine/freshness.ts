@@ -140,42 +140,46 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
   /** Digests of what tasks made that are over. */
   const made = new Map<string, string>();
 
-  /** What declares no outputs stands for what it needs. */
-  const digestOf = (node: PlanNode, ofNeed: (need: string) => string | null): string =>
-    node.outputs === null || node.body.items.length === 0
-      ? hash(canonical(node.needs.map(ofNeed).sort()))
-      : store.outputs(node.outputs).digest;
-  const madeBy = (id: string): string | null => {
-    const known = made.get(id);
-    const node = nodes.get(id);
-    if (known !== undefined || node === undefined) return known ?? null;
-    const digest = digestOf(node, madeBy);
-    made.set(id, digest);
-    return digest;
+  /** What a task made, unless it is known. One that declares no outputs stands for what it needs: such chains may be long. */
+  const digestOf = (id: string, known: Map<string, string>): string | null => {
+    const asked = [id];
+    for (let at = asked.at(-1); at !== undefined; at = asked.at(-1)) {
+      const node = known.has(at) ? undefined : nodes.get(at);
+      const own = node && node.body.items.length > 0 ? node.outputs : null;
+      const needs = node && own === null ? node.needs : [];
+      const first = needs.filter((need) => nodes.has(need) && !known.has(need));
+      asked.push(...first);
+      if (first.length > 0) continue;
+      asked.pop();
+      if (!node) continue;
+      const digests = needs.map((need) => known.get(need) ?? null).sort();
+      known.set(at, own ? store.outputs(own).digest : hash(canonical(digests)));
+    }
+    return known.get(id) ?? null;
   };
+  const madeBy = (id: string): string | null => digestOf(id, made);
   /** An output of a need that is not what the key says any more: another run made it, a hand, or the task itself. */
   const overwritten = (node: PlanNode): string | undefined => {
-    const now = new Map<string, string | null>();
-    const madeNow = (id: string): string | null => {
-      const need = nodes.get(id);
-      if (!now.has(id)) now.set(id, need === undefined ? null : digestOf(need, madeNow));
-      return now.get(id) ?? null;
-    };
+    const now = new Map<string, string>();
     const changed = (id: string): boolean => {
       try {
-        return made.has(id) && madeNow(id) !== made.get(id);
+        return made.has(id) && digestOf(id, now) !== made.get(id);
       } catch (error) {
         // It is gone while it is looked at.
         if (error instanceof StepFailed) return true;
         throw error;
       }
     };
-    const from = ({ needs }: PlanNode): string | undefined => {
-      const id = needs.find(changed);
-      const need = id === undefined ? undefined : nodes.get(id);
-      return need && ((need.body.items.length > 0 && need.outputs?.[0]) || from(need) || need.id);
-    };
-    return from(node);
+    let found: string | undefined;
+    for (let at: PlanNode | undefined = node; at !== undefined;) {
+      const id: string | undefined = at.needs.find(changed);
+      if (id === undefined) break;
+      found = id;
+      at = nodes.get(id);
+      const [output] = (at && at.body.items.length > 0 && at.outputs) || [];
+      if (output !== undefined) return output;
+    }
+    return found;
   };
 
   /** A command that the task itself makes says nothing about what it is made of. */

@@ -230,6 +230,25 @@ describe('a task with declared inputs and outputs', () => {
     expect(events.map(({ type }) => type).filter((type) => type === 'task-waits')).toEqual(told);
   });
 
+  test('stands at the end of a chain of any length of tasks without outputs', async () => {
+    const checkout = new Checkout();
+    let last = builder()();
+    for (let at = 0; at < 4_000; at++) last = task(`group${String(at)}`, { summary: 's', needs: { last } })();
+    const steps = (p: Recorder): void => void p.call(make, { name: 'top' });
+    const chain = plan(task('top', { summary: 's', needs: { last }, inputs: ['src/'], outputs: [], steps })());
+    const top = async (): Promise<unknown> => (await checkout.run(chain)).outcomes.at(-1);
+    expect(await top()).toBe('top done');
+    expect(await top()).toBe('top fresh');
+    expect((await checkout.show(chain)).at(-1)).toBe('top fresh: ');
+    checkout.files.set('src/a', 'two');
+    const meanwhile = () => (
+      checkout.files.set('out/a', 'by hand'),
+      { ok: true, fact: { known: true, value: null } } as const
+    );
+    expect((await checkout.run(chain, { answers: { top: meanwhile } })).outcomes.at(-1)).toBe('top done');
+    expect(checkout.states.get('top')).toEqual({ edited: 'out/' });
+  });
+
   test('is not kept where it says so', async () => {
     const checkout = new Checkout();
     const one = plan(builder({ cache: false })());
