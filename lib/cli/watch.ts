@@ -40,7 +40,7 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
   const holding = new Holding();
   const bell = new Bell();
   const edits = new Edits(context.projectDir);
-  const watcher = await openWatcher(context.projectDir, [...watched.globs, ...edits.globs], () => bell.ring());
+  const watcher = await openWatcher(context.projectDir, [...watched.globs, edits.globs], () => bell.ring());
   const [selfWriters, settling] = [new SelfWriters('run'), new SelfWriters('started')];
   const closing: Watching['closing'] = new Map();
   tellUnknown(plan, watched.unknown);

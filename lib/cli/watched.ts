@@ -1,6 +1,7 @@
 import { openFingerprints } from '../host/fingerprint.ts';
 import { globMatcher } from '../host/glob.ts';
 import { codeOf } from '../host/store.ts';
+import type { GlobSets } from '../host/watcher.ts';
 import { StepFailed, UsageError } from '../model/failure.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
 import { HERE, itemsIn, type Step } from '../model/step.ts';
@@ -12,7 +13,8 @@ export type Changes = ReadonlyMap<string, readonly string[]>;
 
 /** The inputs of a plan's tasks, and what became of them. */
 export interface Watched {
-  readonly globs: readonly string[];
+  /** Those of each task by themselves. */
+  readonly globs: GlobSets;
   /** Tasks that declare no inputs: what they read is not known. */
   readonly unknown: readonly PlanNode[];
   /** What differs from the last time that was asked, by content; nothing as long as a file is being replaced. */
@@ -32,7 +34,7 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
       `there is nothing to watch: ${plan.nodes.map(({ id }) => id).join(', ')} declare${plan.nodes.length === 1 ? 's' : ''} no inputs`,
       'declare what it reads: inputs: [globs]',
     );
-  const isMade = globMatcher(plan.nodes.flatMap(({ outputs }) => outputs ?? []));
+  const made = plan.nodes.map(({ outputs }) => globMatcher(outputs ?? []));
   const fingerprints = openFingerprints(folders.projectDir, folders.slipwayDir);
   const look = (): ReadonlyMap<string, ReadonlyMap<string, string>> =>
     new Map(
@@ -41,14 +43,14 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
         new Map(
           fingerprints
             .inputs(inputs ?? [])
-            .entries.filter(([path]) => !isMade(path))
+            .entries.filter(([path]) => !made.some((isMade) => isMade(path)))
             .map(([path, ...entry]) => [path, entry.join(' ')]),
         ),
       ]),
     );
   let seen = look();
   return {
-    globs: watched.flatMap(({ inputs }) => inputs ?? []),
+    globs: watched.map(({ inputs }) => inputs ?? []),
     unknown,
     changes() {
       const before = seen;

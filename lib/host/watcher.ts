@@ -10,14 +10,17 @@ export interface Watcher {
   close(): Promise<void>;
 }
 
+/** One set of globs for each task: what one of them leaves out may be another's. */
+export type GlobSets = readonly (readonly string[])[];
+
 /**
  * Watches the folders in which the globs could match something, whether they are there yet or not. Only folders are
  * watched, since a watch on each file costs seconds where there are thousands; what happened to their files, if
  * anything, is the caller's to find out.
  */
-export async function openWatcher(projectDir: string, globs: readonly string[], changed: () => void): Promise<Watcher> {
+export async function openWatcher(projectDir: string, sets: GlobSets, changed: () => void): Promise<Watcher> {
   const { watch } = await import('chokidar');
-  const [mayHold, matches] = [folderMatcher(globs), globMatcher(globs)];
+  const [mayHold, matches] = [any(sets.map(folderMatcher)), any(sets.map(globMatcher))];
   const pathOf = (path: string): string => relative(projectDir, path).split(sep).join('/');
   const watcher = watch(projectDir, {
     ignoreInitial: true,
@@ -46,6 +49,11 @@ export async function openWatcher(projectDir: string, globs: readonly string[], 
   };
   return { sound, close: () => watcher.close() };
 }
+
+const any =
+  (asked: readonly ((path: string) => boolean)[]) =>
+  (path: string): boolean =>
+    asked.some((one) => one(path));
 
 /** Which folders could hold files that globs match. */
 export function folderMatcher(globs: readonly string[]): (folder: string) => boolean {

@@ -89,6 +89,31 @@ test('an edit of tasks.ts is told once: it counts when the watch is begun again'
     await interrupted(running);
   }));
 
+test("what one task leaves out, of inputs or outputs, may be another one's", () =>
+  watched(
+    `const fmt = reader('fmt', { inputs: ['src/**', '!src/tests/**'] });
+const unit = reader('unit', { inputs: ['src/tests/**'], needs: { fmt: fmt() } });
+const make = (name, outputs) => task(name, { summary: name, outputs, steps: (p) => p.run(named(name), { effect: 'derives' }) });
+const all = task('all', { summary: 'all', needs: { unit: unit(), one: make('one', ['src/made/**'])(), two: make('two', ['lib/**', '!src/**'])() } });
+await main(import.meta, { tasks: [all, unit, fmt] });`,
+    ['all', '-j', '4'],
+    async (project, rigged, running) => {
+      const [fmt, one, two] = [await rigged.started('fmt'), await rigged.started('one'), await rigged.started('two')];
+      mkdirSync(project.path('src/made'));
+      mkdirSync(project.path('lib'));
+      one.write('src/made/by-one', '1');
+      two.write('lib/by-two', '1');
+      for (const each of [fmt, one, two]) each.exit(0);
+      (await rigged.started('unit')).exit(0);
+      await idle(running, 1);
+      expect(running.text()).not.toContain('changed: ');
+      mkdirSync(project.path('src/tests'));
+      project.write('src/tests/t.txt', '1');
+      await until('it is told', () => running.text().includes('changed: src/tests/t.txt\n'));
+      await interrupted(running);
+    },
+  ));
+
 test('Ctrl-C during a run ends the run as well', () =>
   watched(TWO, ['check'], async (project, rigged, running) => {
     const check = await rigged.started('check');

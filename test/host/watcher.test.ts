@@ -15,7 +15,7 @@ test('tells of files that are changed, made, moved and removed, also in folders 
   const path = (name: string): string => join(dir, name);
   mkdirSync(path('noise'));
   let rings = 0;
-  const watcher = await openWatcher(dir, ['src/**/*.ts'], () => rings++);
+  const watcher = await openWatcher(dir, [['src/**/*.ts']], () => rings++);
   onTestFinished(() => watcher.close());
   await watcher.sound();
   const rung = async (what: string, act: () => void): Promise<void> => {
