@@ -50,11 +50,10 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
       const ran = new Set<string>();
       const watching = { cancel, holding, closing, heard: (event: RunEvent) => hear(event, ran) };
       status = await once(context, prepared, { ...options, force, watching });
-      await watcher.sound();
-      let changes = selfWriters.sift(watched.changes(), ran);
+      let changes = selfWriters.sift(await look(watched, watcher), ran);
       if (changes.size > 0) {
         await bell.quiet(cancel);
-        changes = new Map([...changes, ...watched.changes()]);
+        changes = new Map([...changes, ...(await look(watched, watcher))]);
       } else if (cancelledBy(cancel) === null) {
         tellLost(holding);
         say('watching for changes; Ctrl-C ends');
@@ -102,10 +101,16 @@ async function nextChanges(
     await bell.rung(cancel);
     const rungMs = clock.nowMs();
     await bell.quiet(cancel);
-    await watcher.sound();
-    changes = sift(watched.changes(), rungMs);
+    changes = sift(await look(watched, watcher), rungMs);
   }
   return changes;
+}
+
+/** What differs now; of what happens to it from here on the watcher tells. */
+async function look(watched: Watched, watcher: Watcher): Promise<Changes> {
+  watcher.follow(watched.links());
+  await watcher.sound();
+  return watched.changes();
 }
 
 /** One run; what it was refused for is said, and may be put right. */

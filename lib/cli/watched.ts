@@ -17,6 +17,8 @@ export interface Watched {
   readonly globs: GlobSets;
   /** Tasks that declare no inputs: what they read is not known. */
   readonly unknown: readonly PlanNode[];
+  /** Those of the inputs that are links to files. */
+  links(): readonly string[];
   /** What differs from the last time that was asked, by content; nothing as long as a file is being replaced. */
   changes(): Changes;
 }
@@ -52,6 +54,8 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
   return {
     globs: watched.map(({ inputs }) => inputs ?? []),
     unknown,
+    links: () =>
+      [...seen.values()].flatMap((entries) => [...entries].flatMap(([path, entry]) => (isLink(entry) ? path : []))),
     changes() {
       const before = seen;
       try {
@@ -70,6 +74,8 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
     },
   };
 }
+
+const isLink = (entry: string): boolean => entry.startsWith('link ');
 
 function differing(before: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): readonly string[] {
   return [...new Set([...before.keys(), ...now.keys()])].filter((path) => before.get(path) !== now.get(path));

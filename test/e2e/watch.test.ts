@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, utimesSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { setTimeout as rest } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { until } from '../device/poll.ts';
@@ -113,6 +113,24 @@ await main(import.meta, { tasks: [all, unit, fmt] });`,
       await interrupted(running);
     },
   ));
+
+test('an edit of a file behind a link runs what reads the link, also of one that a run met first', () =>
+  watched(TWO, ['check'], async (project, rigged, running) => {
+    const first = await rigged.started('check');
+    mkdirSync(project.path('shared'));
+    project.write('shared/c.json', '1');
+    symlinkSync('../shared/c.json', project.path('src/c.json'));
+    first.exit(0);
+    (await rigged.started('check')).exit(0);
+    await idle(running, 1);
+    for (const times of [2, 3]) {
+      project.write('shared/c.json', String(times));
+      (await rigged.started('check')).exit(0);
+      await idle(running, times);
+    }
+    expect(running.text().match(/changed: src\/c\.json\n/g)).toHaveLength(3);
+    await interrupted(running);
+  }));
 
 test('Ctrl-C during a run ends the run as well', () =>
   watched(TWO, ['check'], async (project, rigged, running) => {
