@@ -46,6 +46,8 @@ export async function openWatcher(projectDir: string, sets: GlobSets, changed: (
   const begun = new Promise<void>((resolve) => {
     watcher.once('ready', resolve);
     watcher.on('error', (error) => {
+      // A link that leads in a circle is not there, for runs either.
+      if (codeOf(error) === 'ELOOP') return;
       refused(error, projectDir);
       resolve();
     });

@@ -47,7 +47,8 @@ test('tells of files behind links, wherever they are, also when they or their fo
   for (const file of ['shared/c.json', 'shared/other', 'new']) writeFileSync(there(file), '1');
   symlinkSync(there('shared/c.json'), join(dir, 'src/c.json'));
   symlinkSync('not-there', join(dir, 'src/nowhere'));
-  const links = ['src/c.json', 'src/nowhere'];
+  symlinkSync('circle', join(dir, 'src/circle'));
+  const links = ['src/c.json', 'src/nowhere', 'src/circle'];
   let rings = 0;
   const watcher = await openWatcher(dir, [['src/**']], () => rings++);
   onTestFinished(() => watcher.close());
