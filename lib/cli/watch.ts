@@ -106,11 +106,17 @@ async function nextChanges(
   return changes;
 }
 
-/** What differs now; of what happens to it from here on the watcher tells. */
+/** What differs now; of what happens to it from here on the watcher tells. What cannot be read is said, and may be put right. */
 async function look(watched: Watched, watcher: Watcher): Promise<Changes> {
   watcher.follow(watched.links());
   await watcher.sound();
-  return watched.changes();
+  try {
+    return watched.changes();
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    tell(error.failure);
+    return new Map();
+  }
 }
 
 /** One run; what it was refused for is said, and may be put right. */

@@ -19,7 +19,10 @@ export interface Watched {
   readonly unknown: readonly PlanNode[];
   /** Those of the inputs that are links to files. */
   links(): readonly string[];
-  /** What differs from the last time that was asked, by content; nothing as long as a file is being replaced. */
+  /**
+   * What differs from the last time that was asked, by content; nothing as long as a file is being replaced. Throws
+   * `StepFailed` for what cannot be read.
+   */
   changes(): Changes;
 }
 
@@ -50,7 +53,13 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
         ),
       ]),
     );
-  let seen = look();
+  let seen: ReturnType<typeof look> = new Map();
+  try {
+    seen = look();
+  } catch (error) {
+    // The first run meets it as well, and says so.
+    if (!(error instanceof StepFailed)) throw error;
+  }
   return {
     globs: watched.map(({ inputs }) => inputs ?? []),
     unknown,

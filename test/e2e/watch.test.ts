@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { setTimeout as rest } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { until } from '../device/poll.ts';
@@ -131,6 +131,40 @@ test('an edit of a file behind a link runs what reads the link, also of one that
     expect(running.text().match(/changed: src\/c\.json\n/g)).toHaveLength(3);
     await interrupted(running);
   }));
+
+test('what cannot be read is told, and the watch goes on: a name that is no UTF-8', async ({ skip }) => {
+  skip(process.platform === 'darwin', 'macOS takes no such names');
+  await watched(TWO, ['check'], async (project, rigged, running) => {
+    const bad = Buffer.concat([Buffer.from(project.path('src/')), Buffer.from([0x62, 0xff])]);
+    const told = (times: number): Promise<unknown> =>
+      until('it is told', () => running.text().split('is no UTF-8').length > times);
+    (await rigged.started('check')).exit(0);
+    await idle(running, 1);
+    writeFileSync(bad, '');
+    await told(1);
+    project.write('src/a.txt', '1');
+    await told(2);
+    rmSync(bad);
+    (await rigged.started('check')).exit(0);
+    await idle(running, 2);
+    expect(running.text()).toContain('changed: src/a.txt\n');
+    await interrupted(running);
+  });
+});
+
+test('a watch begins where something cannot be read, and runs once it can be', async ({ skip }) => {
+  skip(process.platform === 'darwin', 'macOS takes no such names');
+  await dialled(TWO, async (project, rigged) => {
+    const bad = Buffer.concat([Buffer.from(project.path('src/')), Buffer.from([0x62, 0xff])]);
+    writeFileSync(bad, '');
+    const running = project.start(['check', '--watch']);
+    await idle(running, 1);
+    rmSync(bad);
+    (await rigged.started('check')).exit(0);
+    await idle(running, 2);
+    await interrupted(running);
+  });
+});
 
 test('Ctrl-C during a run ends the run as well', () =>
   watched(TWO, ['check'], async (project, rigged, running) => {
