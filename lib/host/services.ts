@@ -24,8 +24,10 @@ export class Services {
   /** In the order in which they were started. */
   readonly #started = new Map<string, KeptService>();
   readonly #ready = new Map<string, Awaited<null>>();
-  /** The first end by itself of a service of each task. */
-  readonly #ended = new Map<string, Awaited<Failure>>();
+  /** What ended by itself, until it is stopped: an undo does that, so another attempt of the task knows nothing of it. */
+  readonly #ended = new Map<string, { readonly task: string; readonly failure: Failure }>();
+  /** By task. */
+  readonly #heard = new Map<string, Awaited<Failure>>();
 
   /** Starts a service once those that it comes `after` are ready, and waits until it is. One that runs is left alone. */
   async start(
@@ -43,7 +45,9 @@ export class Services {
     this.#started.set(key, service);
     const failure = await service.start((end) => {
       this.#started.delete(key);
-      this.#endOf(task).tell(end);
+      this.#ended.set(key, { task, failure: end });
+      this.#heard.get(task)?.tell(end);
+      this.#heard.delete(task);
     });
     if (failure) this.#started.delete(key);
     else this.#readyOf(key).tell(null);
@@ -62,21 +66,19 @@ export class Services {
 
   /** Waits until a service of a task ends by itself, for good, also one that ended before the question; or for the cancel. */
   ended(task: string, cancel: Cancel): Promise<Failure> {
-    return unlessCancelled(this.#endOf(task).came, cancel);
+    const before = [...this.#ended.values()].find((end) => end.task === task);
+    return before ? Promise.resolve(before.failure) : unlessCancelled(found(this.#heard, task).came, cancel);
   }
 
   async #stop(key: string): Promise<void> {
     await this.#started.get(key)?.stop();
     this.#started.delete(key);
     this.#ready.delete(key);
+    this.#ended.delete(key);
   }
 
   #readyOf(key: string): Awaited<null> {
     return found(this.#ready, key);
-  }
-
-  #endOf(task: string): Awaited<Failure> {
-    return found(this.#ended, task);
   }
 }
 

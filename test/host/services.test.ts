@@ -126,6 +126,21 @@ test('the end of a service is told, to those who ask before and after; its stop 
   expect(await r.host.serviceEnded('t', r.performing)).toEqual(failure);
 });
 
+test('one that ended before it was stopped has not ended once it is started again', async () => {
+  const r = rig();
+  const web = await service(r);
+  fs.writeFileSync(r.path('go'), '');
+  await web.start();
+  fs.writeFileSync(r.path('end'), '');
+  expect(await r.host.serviceEnded('t', r.performing)).toMatchObject({ reason: 'service-ended', exitCode: 9 });
+  await web.stop();
+  fs.rmSync(r.path('end'));
+  expect(await web.start()).toBe(null);
+  const waiting = r.host.serviceEnded('t', r.performing);
+  r.cancel.cancel({ reason: 'cancelled', signal: 'SIGINT' });
+  expect(await waiting).toEqual({ reason: 'cancelled', signal: 'SIGINT' });
+});
+
 test('closing the performer stops what runs; a cancel ends the wait', async () => {
   const r = rig();
   const port = await freePort();
