@@ -1,3 +1,6 @@
+import type { Cancel } from '../model/ports.ts';
+import { boundCancel } from './cancel.ts';
+
 /** Time for one question to a service, in ms. */
 const ASK_MS = 2_000;
 
@@ -40,16 +43,21 @@ const THIS_MACHINE = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
  * What a URL answers now: an HTTP status, or the code of what went wrong. On this machine a certificate may be anybody's,
  * as those of development servers are: nothing is told to who answers.
  */
-export async function ask(url: string): Promise<number | string> {
+export async function ask(url: string, cancel: Cancel): Promise<number | string> {
   const { protocol, hostname } = new URL(url);
   const { get } = protocol === 'https:' ? await import('node:https') : await import('node:http');
   return new Promise((resolve) => {
-    const options = { timeout: ASK_MS, agent: false, rejectUnauthorized: !THIS_MACHINE.test(hostname) } as const;
+    const options = { agent: false, rejectUnauthorized: !THIS_MACHINE.test(hostname) } as const;
     const request = get(url, options, (response) => {
+      // Read on, since many servers complain of who hangs up on them; but an answer may have no end.
       response.resume();
+      response.on('error', () => undefined);
       resolve(response.statusCode ?? 0);
     });
-    request.once('timeout', () => request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
-    request.once('error', (error) => resolve('code' in error ? String(error.code) : 'UNKNOWN'));
+    request.on('error', (error) => resolve('code' in error ? String(error.code) : 'UNKNOWN'));
+    // Not the socket's own timeout, which begins anew with every byte.
+    const limit = boundCancel(cancel, url, ASK_MS);
+    limit.onCancel(() => request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
+    request.once('close', () => limit.release());
   });
 }

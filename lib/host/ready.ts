@@ -59,7 +59,8 @@ type Ask = (cancel: CancelSource) => Promise<string | null>;
 
 function question(starting: Starting, ready: Ready): { readonly what: string; readonly asked: Ask } {
   const { name, lines } = starting;
-  if (typeof ready === 'string') return { what: `${name} answers at ${ready}`, asked: () => answers(ready) };
+  if (typeof ready === 'string')
+    return { what: `${name} answers at ${ready}`, asked: (cancel) => answers(ready, cancel) };
   if ('tcp' in ready)
     return { what: `${name} takes connections on port ${String(ready.tcp)}`, asked: () => listens(ready.tcp) };
   if ('log' in ready)
@@ -68,8 +69,8 @@ function question(starting: Starting, ready: Ready): { readonly what: string; re
   return { what, asked: (cancel) => endsWell(starting, ready.command, cancel) };
 }
 
-async function answers(url: string): Promise<string | null> {
-  const answer = await ask(url);
+async function answers(url: string, cancel: Cancel): Promise<string | null> {
+  const answer = await ask(url, cancel);
   return typeof answer === 'number' && answer >= 200 && answer < 400 ? null : String(answer);
 }
 

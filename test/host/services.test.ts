@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
-import { lives, nodeEval, pidIn, rig, step, type Rig } from './rig.ts';
+import { lives, nodeEval, pidIn, rig, step, until, type Rig } from './rig.ts';
 
 function listen(port: number, host?: string): Promise<Server> {
   return new Promise((resolve) => {
@@ -90,6 +90,40 @@ test('one that is not ready in time leaves no process', async () => {
   const web = await service(r, { readyTimeoutMs: 600 });
   expect(await web.start()).toMatchObject({ reason: 'not-in-time', timeoutMs: 600, last: 'ECONNREFUSED' });
   expect(lives(await pidIn(r.path('pid')))).toBe(false);
+});
+
+/** Serves what has no end: headers at `/headers`, otherwise a body; `hung up` is there once a client of that is gone. */
+const ENDLESS = `
+const fs = require('fs');
+require('net').createServer((socket) => {
+  const send = (text) => socket.write(text);
+  let again;
+  socket.on('error', () => undefined).on('close', () => (clearInterval(again), fs.writeFileSync('hung up', '')));
+  socket.once('data', (asked) => {
+    send('HTTP/1.1 200 OK\\r\\n');
+    const more = String(asked).startsWith('GET /headers') ? 'X-More: more\\r\\n' : 'data: more\\n\\n';
+    if (more.startsWith('data')) send('Content-Type: text/event-stream\\r\\n\\r\\n');
+    again = setInterval(() => send(more), 20);
+  });
+}).listen(process.env.PORT);`;
+
+test('one whose headers have no end is not ready in time', async () => {
+  const r = rig();
+  const port = String(await freePort());
+  const web = await service(
+    r,
+    { env: { PORT: port }, port: Number(port), ready: `http://127.0.0.1:${port}/headers`, readyTimeoutMs: 600 },
+    ENDLESS,
+  );
+  expect(await web.start()).toMatchObject({ reason: 'not-in-time', timeoutMs: 600 });
+});
+
+test('one whose answer has no end is ready, and is not listened to for ever', async () => {
+  const r = rig();
+  const web = await service(r, {}, ENDLESS);
+  expect(await web.start()).toBe(null);
+  await until('the connection is closed', () => fs.existsSync(r.path('hung up')));
+  expect(await web.stop()).toBe(null);
 });
 
 test('one that dies while it starts says so, with its last words', async () => {
