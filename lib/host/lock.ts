@@ -14,6 +14,9 @@ interface Holder extends Identity {
 /** A lock that was taken, or who has it. */
 export type Locked = { readonly ok: true; release(): void } | { readonly ok: false; readonly holder: string };
 
+/** Of a file that is no JSON: each was linked into its place whole, so that only a power cut leaves one, of an earlier boot. */
+const DAMAGED: Holder = { pid: 0, started: '', boot: 'earlier', space: '', run: '', turn: 'damaged' };
+
 /** Attempts while others take and release at the same time; each failed one means that another got on. */
 const MAX_ATTEMPTS = 100;
 /** Depth of claims on dead claims: each level needs one more process killed within these few system calls. */
@@ -76,6 +79,7 @@ function readHolder(path: string): Holder | null {
     return JSON.parse(fs.readFileSync(path, 'utf8')) as Holder;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
+    if (error instanceof SyntaxError) return DAMAGED;
     throw error;
   }
 }

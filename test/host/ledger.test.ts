@@ -134,22 +134,36 @@ test('a lock is held once, and free again when it was left or its holder died', 
   expect(takeLock(dir, 'a/b', 'r3').ok).toBe(false);
 });
 
-test('of many that find a dead holder, one gets the lock', async () => {
+test.each(['', '\0\0\0', '{"run":"r0"'])('a lock whose file a power cut left as %j is free', (content) => {
   const dir = tempDir();
   fs.mkdirSync(join(dir, 'locks'));
-  const dead = JSON.stringify({ ...ownIdentity(), started: '1', run: 'r0', turn: 'gone' });
-  fs.writeFileSync(join(dir, 'locks/x.lock'), dead);
-  // One died while it took the dead one's place.
-  fs.writeFileSync(join(dir, 'locks/x.lock.gone'), dead.replace('gone', 'gone2'));
-  const script = `import { takeLock } from ${JSON.stringify(new URL('../../lib/host/lock.ts', import.meta.url).pathname)};
+  // So was the one that was held to take its place.
+  for (const name of ['x.lock', 'x.lock.damaged']) fs.writeFileSync(join(dir, 'locks', name), content);
+  expect(takeLock(dir, 'x', 'r1').ok).toBe(true);
+  expect(takeLock(dir, 'x', 'r2').ok).toBe(false);
+  expect(fs.readdirSync(join(dir, 'locks'))).toEqual(['x.lock']);
+});
+
+test.each(['dead', 'damaged'])(
+  'of many that find a %s holder, one gets the lock',
+  async (how) => {
+    const dir = tempDir();
+    fs.mkdirSync(join(dir, 'locks'));
+    const dead = JSON.stringify({ ...ownIdentity(), started: '1', run: 'r0', turn: 'gone' });
+    fs.writeFileSync(join(dir, 'locks/x.lock'), how === 'dead' ? dead : '');
+    // One died while it took the dead one's place.
+    fs.writeFileSync(join(dir, `locks/x.lock.${how === 'dead' ? 'gone' : 'damaged'}`), dead.replace('gone', 'gone2'));
+    const script = `import { takeLock } from ${JSON.stringify(new URL('../../lib/host/lock.ts', import.meta.url).pathname)};
     process.stdin.on('data', () => { process.stdout.write(String(takeLock(${JSON.stringify(dir)}, 'x', 'r').ok) + '\\n'); });`;
-  const children = Array.from({ length: 6 }, () =>
-    spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    }),
-  );
-  onTestFinished(() => children.forEach((child) => child.kill('SIGKILL')));
-  const answers = children.map(async (child) => String((await once(child.stdout, 'data'))[0]).trim());
-  for (const child of children) child.stdin.write('go\n');
-  expect((await Promise.all(answers)).sort()).toEqual(['false', 'false', 'false', 'false', 'false', 'true']);
-}, 30_000);
+    const children = Array.from({ length: 6 }, () =>
+      spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
+    );
+    onTestFinished(() => children.forEach((child) => child.kill('SIGKILL')));
+    const answers = children.map(async (child) => String((await once(child.stdout, 'data'))[0]).trim());
+    for (const child of children) child.stdin.write('go\n');
+    expect((await Promise.all(answers)).sort()).toEqual(['false', 'false', 'false', 'false', 'false', 'true']);
+  },
+  30_000,
+);
