@@ -150,7 +150,8 @@ export async function reapLeftovers(slipwayDir: string, graceMs = GRACE_MS): Pro
   return reaped.flat();
 }
 
-async function reapRun(slipwayDir: string, run: string, graceMs: number): Promise<readonly Reaped[]> {
+/** The same of one run; returns once nothing of it is left. */
+export async function reapRun(slipwayDir: string, run: string, graceMs: number): Promise<readonly Reaped[]> {
   const path = ledgerPath(slipwayDir, run);
   // Of nearly all runs: asking costs less than an error that says so.
   if (!fs.existsSync(path)) return [];
@@ -164,8 +165,11 @@ async function reapRun(slipwayDir: string, run: string, graceMs: number): Promis
       )
     : [];
   await Promise.all(groups.map(({ group }) => endGroup(group, 'SIGTERM', graceMs)));
-  removeTree(join(slipwayDir, 'tmp', run));
-  fs.rmSync(path, { force: true });
+  // Whoever recovers the run meanwhile goes on in the same ledger and folder.
+  if (readEntries(path).length === entries.length) {
+    removeTree(join(slipwayDir, 'tmp', run));
+    fs.rmSync(path, { force: true });
+  }
   return groups.map(({ group, command }) => ({ run, pid: group.leader, command }));
 }
 

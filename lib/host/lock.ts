@@ -27,10 +27,18 @@ const MAX_DEPTH = 8;
  * made whole or not at all (written beside, then linked), and free once that process is dead.
  */
 export function takeLock(slipwayDir: string, name: string, run: string): Locked {
-  const path = join(slipwayDir, 'locks', `${safeName(name)}.lock`);
+  const path = pathOf(slipwayDir, name);
   makePrivateFolder(dirname(path));
   return take(path, { ...ownIdentity(), run, turn: randomBytes(8).toString('hex') }, 0);
 }
+
+/** The run that holds a lock and is dead, `null` when there is none: what it left running may still do what the lock was for. */
+export function deadHolder(slipwayDir: string, name: string): string | null {
+  const holder = readHolder(pathOf(slipwayDir, name));
+  return holder !== null && holder !== DAMAGED && lifeOf(holder) === 'dead' ? holder.run : null;
+}
+
+const pathOf = (slipwayDir: string, name: string): string => join(slipwayDir, 'locks', `${safeName(name)}.lock`);
 
 function take(path: string, mine: Holder, depth: number): Locked {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {

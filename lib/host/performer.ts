@@ -61,7 +61,7 @@ export function createHostPerformer(options: HostOptions): HostPerformer {
   return {
     explores: false,
     perform: (step, performing) => perform(site, step, performing),
-    enter: (scope) => Promise.resolve(enterScope(scope, site)),
+    enter: (scope) => enterScope(scope, site),
     serviceEnded: (task, performing) => site.services.ended(task, performing.cancel),
     secret: (name) => options.secrets.get(name),
     async close() {

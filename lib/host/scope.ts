@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { Entered } from '../model/ports.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Scope } from '../model/step.ts';
-import type { Ledger } from './ledger.ts';
-import { takeLock } from './lock.ts';
+import { GRACE_MS } from './group.ts';
+import { reapRun, type Ledger } from './ledger.ts';
+import { deadHolder, takeLock } from './lock.ts';
 import { safeName } from './names.ts';
 import { codeOf, makePrivateFolder } from './store.ts';
 import { removeTree } from './tree.ts';
@@ -13,13 +14,18 @@ import { removeTree } from './tree.ts';
 export type Entering =
   { readonly ok: true; readonly entered: Entered } | { readonly ok: false; readonly failure: Failure };
 
+/** What a scope needs to know of its run. */
+interface Site {
+  readonly slipwayDir: string;
+  readonly run: string;
+  readonly ledger: Ledger;
+  readonly graceMs?: number;
+}
+
 /** Takes a lock of this checkout, or makes an empty folder below `.slipway/tmp/RUN`, whose absolute path is the value. */
-export function enterScope(
-  scope: Scope,
-  site: { readonly slipwayDir: string; readonly run: string; readonly ledger: Ledger },
-): Entering {
+export async function enterScope(scope: Scope, site: Site): Promise<Entering> {
   try {
-    return scope.kind === 'lock' ? enterLock(scope, site) : enterScratch(scope, site);
+    return scope.kind === 'lock' ? await enterLock(scope, site) : enterScratch(scope, site);
   } catch (error) {
     return {
       ok: false,
@@ -28,16 +34,15 @@ export function enterScope(
   }
 }
 
-function enterLock({ place, name }: Scope, { slipwayDir, run }: { slipwayDir: string; run: string }): Entering {
+async function enterLock({ place, name }: Scope, { slipwayDir, run, graceMs = GRACE_MS }: Site): Promise<Entering> {
+  const dead = deadHolder(slipwayDir, name);
+  if (dead !== null) await reapRun(slipwayDir, dead, graceMs);
   const locked = takeLock(slipwayDir, name, run);
   if (!locked.ok) return { ok: false, failure: { reason: 'lock-held', place, name, holder: locked.holder } };
   return { ok: true, entered: { value: name, leave: () => never(() => locked.release()) } };
 }
 
-function enterScratch(
-  { name }: Scope,
-  { slipwayDir, run, ledger }: { slipwayDir: string; run: string; ledger: Ledger },
-): Entering {
+function enterScratch({ name }: Scope, { slipwayDir, run, ledger }: Site): Entering {
   // Before the folder is made: a runner that dies leaves it to the next one, which looks into ledgers.
   ledger.begin();
   const folder = join(slipwayDir, 'tmp', run);

@@ -3,18 +3,23 @@ import { dirname, join } from 'node:path';
 import type { Cancel, Turns } from '../model/ports.ts';
 import { clock } from './clock.ts';
 import { readGlobs } from './glob.ts';
+import { GRACE_MS } from './group.ts';
 import { lifeOf, ownIdentity, type Identity } from './identity.ts';
+import { reapRun } from './ledger.ts';
 import { takeLock } from './lock.ts';
 import { safeName } from './names.ts';
 import { codeOf, isUnwritable, makePrivateFolder, writeFileAtomic } from './store.ts';
 
-/** A task that makes its outputs now: a file that counts as long as its process lives. */
+/** A task that makes its outputs now: a file that counts as long as its process lives, and what that left running. */
 interface Claim extends Identity {
   readonly run: string;
   readonly task: string;
   /** The folders before each output glob's first wildcard. */
   readonly roots: readonly string[];
 }
+
+/** Whose turn it is instead: empty when others are only looking, too. Or a run that died, whose commands may still write. */
+type Other = { readonly holder: string } | { readonly dead: Claim };
 
 /** Time between two looks whether the turn came, in ms: a holder that was killed tells nobody. */
 const LOOK_MS = 50;
@@ -23,16 +28,29 @@ const LOOK_MS = 50;
  * Turns on outputs between the runs of one checkout. A task claims all of its outputs at once or none. A run that a
  * task of another one started (`within`) does not wait for that: it would do so for ever.
  */
-export function openTurns(slipwayDir: string, run: string, within = process.env['SLIPWAY_RUN']): Turns {
+export function openTurns(
+  slipwayDir: string,
+  run: string,
+  within = process.env['SLIPWAY_RUN'],
+  graceMs = GRACE_MS,
+): Turns {
   const folder = join(slipwayDir, 'turns');
   return {
     async take(task, outputs, cancel, waiting) {
       const claim: Claim = { ...ownIdentity(), run, task, roots: rootsOf(outputs) };
       const path = join(folder, `${safeName(`${run} ${task}`)}.json`);
+      const reaped = new Set<string>();
       for (let told = ''; ;) {
-        const holder = unlessFull(() => claimUnless(slipwayDir, path, claim, within));
-        if (holder === null) return () => fs.rmSync(path, { force: true });
+        const other = unlessFull(() => claimUnless(slipwayDir, path, claim, within, reaped));
+        if (other === null) return () => fs.rmSync(path, { force: true });
         if (cancelled(cancel)) return null;
+        if ('dead' in other) {
+          waiting('');
+          await reapRun(slipwayDir, other.dead.run, graceMs);
+          reaped.add(runnerOf(other.dead));
+          continue;
+        }
+        const { holder } = other;
         if (holder !== told) waiting(holder);
         told = holder === '' ? told : holder;
         await clock.sleep(LOOK_MS, cancel);
@@ -42,7 +60,7 @@ export function openTurns(slipwayDir: string, run: string, within = process.env[
 }
 
 /** A disk that filled up while the run goes on must not end it: then there are no turns. */
-function unlessFull(claim: () => string | null): string | null {
+function unlessFull(claim: () => Other | null): Other | null {
   try {
     return claim();
   } catch (error) {
@@ -56,19 +74,29 @@ const cancelled = ({ cancelled: why }: Cancel): boolean => why !== null;
 const rootsOf = (outputs: readonly string[]): readonly string[] =>
   readGlobs(outputs).wanted.map(({ root }) => root.join('/'));
 
-/** Writes the claim down; otherwise who has what it asks for: empty when others are only looking, too. */
-function claimUnless(slipwayDir: string, path: string, claim: Claim, within: string | undefined): string | null {
+const runnerOf = ({ run, pid, started, boot }: Claim): string => JSON.stringify([run, pid, started, boot]);
+
+/** Writes the claim down, unless it is another's turn; claims of dead runners go once those are `reaped`. */
+function claimUnless(
+  slipwayDir: string,
+  path: string,
+  claim: Claim,
+  within: string | undefined,
+  reaped: ReadonlySet<string>,
+): Other | null {
   const looking = takeLock(slipwayDir, 'turns', claim.run);
-  if (!looking.ok) return '';
+  if (!looking.ok) return { holder: '' };
   try {
     const folder = dirname(path);
     makePrivateFolder(folder);
     for (const name of fs.readdirSync(folder)) {
       const other = readClaim(join(folder, name));
       if (other === null || other.run === claim.run || other.run === within) continue;
-      if (lifeOf(other) === 'dead') fs.rmSync(join(folder, name), { force: true });
-      else if (other.roots.some((root) => claim.roots.some((mine) => overlap(root, mine))))
-        return `${other.task} of run ${other.run} (process ${String(other.pid)})`;
+      if (lifeOf(other) === 'dead') {
+        if (!reaped.has(runnerOf(other))) return { dead: other };
+        fs.rmSync(join(folder, name), { force: true });
+      } else if (other.roots.some((root) => claim.roots.some((mine) => overlap(root, mine))))
+        return { holder: `${other.task} of run ${other.run} (process ${String(other.pid)})` };
     }
     writeFileAtomic(path, JSON.stringify(claim), 0o600, false);
     return null;

@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { NEVER } from '../../lib/engine/cancel.ts';
 import { findProcess, ownIdentity } from '../../lib/host/identity.ts';
 import { openLedger, reapLeftovers } from '../../lib/host/ledger.ts';
 import { takeLock } from '../../lib/host/lock.ts';
+import { enterScope } from '../../lib/host/scope.ts';
+import { openTurns } from '../../lib/host/turns.ts';
 import { helpersOf, lives, pidIn, rig, shell, tempDir, until } from './rig.ts';
 
 /** What starts the commands. */
@@ -46,6 +49,21 @@ test.each(BOTH)('the next run ends what a killed runner left: group, scratch, lo
   expect(fs.existsSync(join(dir, 'tmp/r1'))).toBe(false);
   expect(takeLock(dir, 'held', 'r2').ok).toBe(true);
   expect(await reapLeftovers(dir, 100)).toEqual([]);
+});
+
+test('who waits for outputs of a run that is killed waits for what it left, too', async () => {
+  const { dir, pids } = await killedRunner('held');
+  const leave = await openTurns(dir, 'r2', undefined, 100).take('mine', ['out/x'], NEVER, () => undefined);
+  expect(pids.map(lives)).toEqual([false, false]);
+  leave?.();
+  expect(fs.readdirSync(join(dir, 'turns'))).toEqual([]);
+});
+
+test('so does who takes a lock that it held', async () => {
+  const { dir, pids } = await killedRunner('held');
+  const site = { slipwayDir: dir, run: 'r2', ledger: openLedger(dir, 'r2'), graceMs: 100 };
+  expect(await enterScope({ kind: 'lock', place: 'here', name: 'held' }, site)).toMatchObject({ ok: true });
+  expect(pids.map(lives)).toEqual([false, false]);
 });
 
 test.each(BOTH)('also what was started, but not yet written down, when it was killed (%s)', async (by) => {

@@ -1,10 +1,11 @@
-import { CancelSource } from '../../lib/engine/cancel.ts';
+import { CancelSource, NEVER } from '../../lib/engine/cancel.ts';
 import { openLedger } from '../../lib/host/ledger.ts';
 import { createMask } from '../../lib/host/mask.ts';
 import { startProcess } from '../../lib/host/process.ts';
 import { enterScope } from '../../lib/host/scope.ts';
 import { Helper } from '../../lib/host/starter.ts';
 import { takeLock } from '../../lib/host/lock.ts';
+import { openTurns } from '../../lib/host/turns.ts';
 
 /** A runner that is killed: at once after a spawn, before the ledger has the pid (`gap`), or when told. */
 const [dir = '', how, by] = process.argv.slice(2);
@@ -14,7 +15,8 @@ const ledger = openLedger(dir, 'r1');
 const script =
   'trap "" TERM HUP; sh -c "trap \'\' TERM; echo \\$\\$ > inner; while :; do sleep 0.1; done" & echo $$ > pid; while :; do sleep 0.1; done';
 takeLock(dir, 'held', 'r1');
-enterScope({ kind: 'scratch', place: 'here', name: 's' }, { slipwayDir: dir, run: 'r1', ledger });
+await openTurns(dir, 'r1').take('w', ['out/**'], NEVER, () => undefined);
+await enterScope({ kind: 'scratch', place: 'here', name: 's' }, { slipwayDir: dir, run: 'r1', ledger });
 startProcess(
   {
     argv: ['sh', '-c', script],
