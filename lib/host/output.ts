@@ -13,6 +13,12 @@ import { Tail } from './tail.ts';
 export const CAPTURE_BYTES = 16 * 1024 * 1024;
 /** Silence after which a pipe is given up whose command is gone, in ms: a daemon outside the group holds it open. */
 const ABANDON_MS = 1_000;
+/** The same where that daemon prints on: what the command itself left in a pipe is read long before. */
+const LINGER_MS = 3_000;
+/** The same of a run that is cancelled, in ms. */
+const CANCELLED_MS = 200;
+/** Time between two looks whether all was read, in ms. */
+const LOOK_MS = 20;
 
 type StreamName = 'stdout' | 'stderr';
 
@@ -88,8 +94,12 @@ export class OutputPipe {
   async finish(child: Child): Promise<void> {
     const over = child.read.then(() => true);
     this.#lastMs = performance.now();
-    while (!child.isRead() && !(await Promise.race([over, rest(20).then(() => false)]))) {
-      if (this.#busy === 0 && performance.now() - this.#lastMs > ABANDON_MS) child.giveUp();
+    // Looks, not a clock: what keeps the runner from reading keeps it from looking.
+    for (let lookedMs = 0; !child.isRead() && !(await Promise.race([over, rest(LOOK_MS).then(() => false)]));) {
+      if (this.#busy > 0) continue;
+      lookedMs += LOOK_MS;
+      const limitMs = cancelledBy(this.#ports.cancel) === null ? LINGER_MS : CANCELLED_MS;
+      if (lookedMs > limitMs || performance.now() - this.#lastMs > ABANDON_MS) child.giveUp();
     }
     this.close();
   }

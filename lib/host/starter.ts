@@ -52,8 +52,8 @@ class Asked implements Omit<Child, 'pid' | 'started'> {
   readonly isGone = (): boolean => this.#end?.groupGone ?? false;
   readonly isRead = (): boolean => this.#isRead;
   readonly giveUp = (): void => {
-    this.#drop();
     this.wasRead();
+    this.#drop();
   };
   get isOver(): boolean {
     return this.#isRead && this.#end !== undefined;
@@ -129,7 +129,10 @@ export class Helper implements Starter {
     const body = words.join('\0');
     if (body.split('\0').length !== words.length) return null;
     const id = ++this.#count;
-    const asked = new Asked(take, () => this.#say('D', id));
+    const asked = new Asked(take, () => {
+      this.#say('D', id);
+      if (asked.isOver) this.#asked.delete(id);
+    });
     this.#asked.set(id, asked);
     this.#say('S', id, body);
     return asked.answer;
@@ -176,6 +179,8 @@ export class Helper implements Starter {
         return asked.notStarted(null);
       case 'O':
       case 'R':
+        // One may be on its way when it is given up.
+        if (asked.isRead()) return;
         return void this.#take(asked, id, letter === 'O' ? 'stdout' : 'stderr', piece);
       case 'X':
       case 'Y':

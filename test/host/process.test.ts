@@ -82,6 +82,35 @@ test('a daemon outside the group that keeps the pipe open holds nothing up', asy
   process.kill(pid, 'SIGKILL');
 });
 
+/** Prints for ever, in a session of its own, while the command that started it ends. */
+const CHATTY = `import os,time
+open("leader","w").write(f"{os.getpid()}\\n")
+if os.fork()==0:
+  os.setsid(); open("pid","w").write(f"{os.getpid()}\\n")
+  try:
+    while True: os.write(1,b"x\\n"); time.sleep(0.02)
+  except OSError: os._exit(0)
+while not os.path.exists("pid"): time.sleep(0.01)`;
+
+test('a daemon that prints on holds nothing up for long', async () => {
+  const r = rig();
+  expect(await r.host.perform(run(['python3', '-c', CHATTY]), r.performing)).toMatchObject({ ok: true });
+  const daemon = await pidIn(r.path('pid'));
+  await until('nobody listens to it', () => !lives(daemon));
+});
+
+test('nor, when the run is cancelled, for a moment', async () => {
+  const r = rig();
+  const performed = r.host.perform(run(['python3', '-c', CHATTY]), r.performing);
+  const [leader, daemon] = [await pidIn(r.path('leader')), await pidIn(r.path('pid'))];
+  await until('the command is over', () => !lives(leader));
+  const since = performance.now();
+  r.cancel.cancel({ reason: 'cancelled', signal: 'SIGINT' });
+  await performed;
+  expect(performance.now() - since).toBeLessThan(1_500);
+  await until('nobody listens to it', () => !lives(daemon));
+});
+
 test('failures say what happened', async () => {
   const r = rig({ secrets: { T: 'hunter22' } });
   const failure = async (step: ReturnType<typeof run>): Promise<unknown> => {
