@@ -1,6 +1,6 @@
 import type { Failure, Signal } from '../model/failure.ts';
 import { rest } from './clock.ts';
-import { hasEnvironment, listProcesses } from './identity.ts';
+import { hasEnvironment, listProcesses, type ProcessRow } from './identity.ts';
 
 /** Variables that every child carries, so that it is known as ours when nothing else tells. */
 export type Marker = Readonly<Record<'SLIPWAY_RUN' | 'SLIPWAY_SPAWN', string>>;
@@ -24,21 +24,21 @@ const KILLED_MS = 2_000;
 const POLL_MS = 10;
 
 /** The living processes of a group. */
-export function membersOf(group: Group): readonly number[] {
-  // One cheap question first; only when it says yes (zombies count, too) are all processes looked at.
-  if (group.own && !signalPid(-group.leader, 0)) return [];
+export const membersOf = (group: Group): readonly number[] => rowsOf(group).map((row) => row.pid);
+
+/** A shell with job control gives each job a group of its own, within the session; what made itself a session is left alone. */
+function rowsOf(group: Group): readonly ProcessRow[] {
   const mine = group.own
-    ? (row: { group: number }): boolean => row.group === group.leader
-    : (row: { pid: number }): boolean => hasEnvironment(row.pid, group.marker);
-  return listProcesses()
-    .filter((row) => row.pid !== process.pid && mine(row))
-    .map((row) => row.pid);
+    ? (row: ProcessRow): boolean => row.group === group.leader || row.session === group.leader
+    : (row: ProcessRow): boolean => hasEnvironment(row.pid, group.marker);
+  return listProcesses().filter((row) => row.pid !== process.pid && mine(row));
 }
 
 /** Sends a signal to every process of a group. */
-export function signalGroup(group: Group, signal: NodeJS.Signals): void {
-  if (group.own) signalPid(-group.leader, signal);
-  else for (const pid of membersOf(group)) signalPid(pid, signal);
+function signalGroup(group: Group, signal: NodeJS.Signals): void {
+  const rows = rowsOf(group);
+  if (!group.own) return rows.forEach((row) => signalPid(row.pid, signal));
+  for (const one of new Set([group.leader, ...rows.map((row) => row.group)])) signalPid(-one, signal);
 }
 
 /** False when there is no such process; one that we may not signal (it changed its user) is there. */
@@ -61,6 +61,8 @@ export async function endGroup(group: Group, signal: NodeJS.Signals, graceMs: nu
 
 /** Ends a group that is about to end by itself: what a leader left behind, say. */
 export async function endSurvivors(group: Group, graceMs: number, settleMs = SETTLE_MS): Promise<void> {
+  // One cheap question first, of the leader's own group: of most commands nothing is left, and to look at all processes takes long.
+  if (group.own && !signalPid(-group.leader, 0)) return;
   if (!(await goneWithin(group, settleMs))) await endGroup(group, 'SIGTERM', graceMs);
 }
 

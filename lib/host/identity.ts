@@ -14,6 +14,8 @@ export interface Identity {
 export interface ProcessRow {
   readonly pid: number;
   readonly group: number;
+  /** The pid of who made its session; 0 where the system keeps that to itself. */
+  readonly session: number;
   readonly started: string;
   /** Of its program, as far as the system keeps it. */
   readonly name: string;
@@ -42,25 +44,30 @@ export function wasStarted(row: ProcessRow | null, started: string): boolean {
     : row.started === started;
 }
 
-/** proc(5): the name in parentheses may hold anything, so fields are counted from the last `)`; 22 is the start time. */
+/** proc(5): the name in parentheses may hold anything, so fields are counted from the last `)`; 6 is the session, 22 the start time. */
 function procRow(pid: number): ProcessRow | null {
   try {
     const stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const [state, , group] = fields;
+    const [state, , group, session] = fields;
     const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-    return state === 'Z' || state === 'X' ? null : { pid, group: Number(group), started: fields[19] ?? '', name };
+    if (state === 'Z' || state === 'X') return null;
+    return { pid, group: Number(group), session: Number(session), started: fields[19] ?? '', name };
   } catch {
     return null;
   }
 }
 
 function psRows(select: readonly string[]): ProcessRow[] {
-  return ps([...select, '-o', 'pid=,pgid=,stat=,lstart=,comm=']).flatMap((line) => {
-    // `Thu Nov 26 10:43:43 2026` is five words.
-    const found = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+((?:\S+\s+){4}\S+)\s+(.*\S)/.exec(line);
-    if (!found || found[3]?.startsWith('Z') === true) return [];
-    return [{ pid: Number(found[1]), group: Number(found[2]), started: found[4] ?? '', name: found[5] ?? '' }];
+  return ps([...select, '-o', 'pid=,pgid=,sess=,stat=,lstart=,comm=']).flatMap((line) => {
+    // `Thu Nov 26 10:43:43 2026` is five words. macOS spells a session as an address, or 0.
+    const found = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(\S+)\s+((?:\S+\s+){4}\S+)\s+(.*\S)/.exec(line);
+    if (!found) return [];
+    const [, pid, group, session = '', state = '', started = '', name = ''] = found;
+    if (state.startsWith('Z')) return [];
+    return [
+      { pid: Number(pid), group: Number(group), session: /^\d+$/.test(session) ? Number(session) : 0, started, name },
+    ];
   });
 }
 

@@ -176,8 +176,10 @@ export async function reapRun(slipwayDir: string, run: string, graceMs: number):
 function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly Left[] {
   if (child && own) {
     const group: Group = { leader: child.pid, own, marker };
+    const me = findProcess(process.pid);
     const surelyOurs =
-      child.pid !== findProcess(process.pid)?.group &&
+      child.pid !== me?.group &&
+      child.pid !== me?.session &&
       (wasStarted(findProcess(child.pid), child.started) ||
         membersOf(group).some((pid) => hasEnvironment(pid, marker)));
     return surelyOurs ? [{ group, command }] : [];
@@ -201,9 +203,12 @@ function unwrittenSpawns(entries: readonly Entry[], token: string): readonly Ope
 
 /** The groups of the living processes that carry a marker. A run inside of that run carries it, too: it does not end itself. */
 export function groupsWith(marker: Marker, command: string, own = true, leader?: number): readonly Left[] {
-  const myGroup = findProcess(process.pid)?.group;
+  const me = findProcess(process.pid);
   const marked = listProcesses().filter(
-    (row) => hasEnvironment(row.pid, marker) && row.pid !== process.pid && !(own && row.group === myGroup),
+    (row) =>
+      hasEnvironment(row.pid, marker) &&
+      row.pid !== process.pid &&
+      !(own && (row.group === me?.group || row.group === me?.session)),
   );
   if (!own)
     return marked.length === 0 ? [] : [{ group: { leader: leader ?? marked[0]?.pid ?? 0, own, marker }, command }];

@@ -177,7 +177,7 @@ test('a line that cannot be written is what the next one says', async () => {
 });
 
 test.runIf(process.platform === 'linux')('a process is known by the moment of its start, or by two around it', () => {
-  const row = { pid: 1, group: 1, started: '150', name: 'x' };
+  const row = { pid: 1, group: 1, session: 1, started: '150', name: 'x' };
   const is = (started: string): boolean => wasStarted(row, started);
   expect(['150', '150 150', '149 151', '150 151'].map(is)).toEqual([true, true, true, true]);
   expect(['', '15', '151', '151 152', '148 149'].map(is)).toEqual([false, false, false, false, false]);

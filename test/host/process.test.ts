@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { s } from '../../lib/model/schema.ts';
 import { lives, nodeEval, pidIn, rig, run, shell, until } from './rig.ts';
 
@@ -64,6 +64,24 @@ test('a grandchild that its leader left behind is ended, and holds nothing up', 
   );
   expect(await r.host.perform(step, r.performing)).toEqual({ ok: true, fact: { known: true, value: 'done' } });
   expect(lives(await pidIn(r.path('inner')))).toBe(false);
+});
+
+/** A shell with job control: one job in the background, one in the foreground, and a daemon that is meant to stay. */
+const JOBS = `
+setsid sh -c 'echo $$ > daemon; exec sleep 60' < /dev/null > daemon.log 2>&1 &
+set -m
+sh -c 'trap "" TERM; echo $$ > background; while :; do sleep 0.1; done' &
+sh -c 'echo $$ > foreground; while :; do sleep 0.1; done'`;
+
+test('jobs of a shell, each in a group of its own, end with it; what made itself a session stays', async () => {
+  const r = rig({ graceMs: 150 });
+  const performed = r.host.perform(run(['bash', '-c', JOBS]), r.performing);
+  const pids = [await pidIn(r.path('background')), await pidIn(r.path('foreground'))];
+  const daemon = await pidIn(r.path('daemon'));
+  onTestFinished(() => [...pids, daemon].filter(lives).forEach((pid) => process.kill(pid, 'SIGKILL')));
+  r.cancel.cancel({ reason: 'cancelled', signal: 'SIGTERM' });
+  expect(await performed).toMatchObject({ failure: { reason: 'cancelled' } });
+  expect([...pids, daemon].map(lives)).toEqual([false, false, true]);
 });
 
 test('what finishes its work right after its leader is let to', async () => {
