@@ -10,6 +10,7 @@ import {
   ownIdentity,
   wasStarted,
   type Identity,
+  type ProcessRow,
 } from './identity.ts';
 import { endGroup, GRACE_MS, membersOf, type Group, type Marker } from './group.ts';
 import { openLineFile, readLines, type LineFile } from './store.ts';
@@ -178,8 +179,7 @@ function groupsOf({ command, own, child }: OpenSpawn, marker: Marker): readonly 
     const group: Group = { leader: child.pid, own, marker };
     const me = findProcess(process.pid);
     const surelyOurs =
-      child.pid !== me?.group &&
-      child.pid !== me?.session &&
+      (me === null || child.pid !== leaderOf(me)) &&
       (wasStarted(findProcess(child.pid), child.started) ||
         membersOf(group).some((pid) => hasEnvironment(pid, marker)));
     return surelyOurs ? [{ group, command }] : [];
@@ -192,28 +192,37 @@ function unwrittenSpawns(entries: readonly Entry[], token: string): readonly Ope
   const written = new Set(entries.flatMap((entry) => ('spawning' in entry ? [entry.spawning] : [])));
   const prefix = `SLIPWAY_SPAWN=${token}.`;
   const found = new Map<number, OpenSpawn>();
-  for (const { pid, group, name } of listProcesses()) {
+  // The leader names it.
+  const leads = ({ pid, group }: ProcessRow): number => Number(pid === group);
+  for (const { pid, name } of listProcesses().toSorted((a, b) => leads(b) - leads(a))) {
     const carried = environmentOf(pid).find((pair) => pair.startsWith(prefix));
     const spawn = Number(carried?.slice(prefix.length));
     if (carried === undefined || written.has(spawn)) continue;
-    if (!found.has(spawn) || pid === group) found.set(spawn, { spawn, command: name, own: true });
+    if (!found.has(spawn)) found.set(spawn, { spawn, command: name, own: true });
   }
   return [...found.values()];
 }
 
-/** The groups of the living processes that carry a marker. A run inside of that run carries it, too: it does not end itself. */
+/**
+ * The group of the living processes that carry a marker. A run inside of that run carries it, too: it does not end
+ * itself. What made itself a session stays, as it does where the command's pid is known: its number is the higher one.
+ */
 export function groupsWith(marker: Marker, command: string, own = true, leader?: number): readonly Left[] {
   const me = findProcess(process.pid);
   const marked = listProcesses().filter(
     (row) =>
       hasEnvironment(row.pid, marker) &&
       row.pid !== process.pid &&
-      !(own && (row.group === me?.group || row.group === me?.session)),
+      !(own && me !== null && leaderOf(row) === leaderOf(me)),
   );
   if (!own)
     return marked.length === 0 ? [] : [{ group: { leader: leader ?? marked[0]?.pid ?? 0, own, marker }, command }];
-  return [...new Set(marked.map((row) => row.group))].map((found) => ({
+  const first = Math.min(...marked.map((row) => row.session));
+  return [...new Set(marked.filter((row) => row.session === first).map(leaderOf))].map((found) => ({
     group: { leader: found, own, marker },
     command,
   }));
 }
+
+/** Commands lead a session; where none is told, their group. */
+const leaderOf = ({ session, group }: ProcessRow): number => (session === 0 ? group : session);

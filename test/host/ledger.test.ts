@@ -15,8 +15,11 @@ import { helpersOf, lives, pidIn, rig, shell, tempDir, until } from './rig.ts';
 type By = 'runner' | 'helper';
 const BOTH: readonly By[] = ['runner', 'helper'];
 
-/** A runner that was killed, or kills itself, and what it left. */
-async function killedRunner(how: 'held' | 'gap', by: By = 'runner'): Promise<{ dir: string; pids: number[] }> {
+/** A runner that was killed, or kills itself, and what it left: a command's group, and what made itself a session. */
+async function killedRunner(
+  how: 'held' | 'gap',
+  by: By = 'runner',
+): Promise<{ dir: string; pids: number[]; daemon: number }> {
   const dir = tempDir();
   const runner = spawn(
     process.execPath,
@@ -25,7 +28,8 @@ async function killedRunner(how: 'held' | 'gap', by: By = 'runner'): Promise<{ d
   );
   const exit = once(runner, 'exit');
   const pids = [await pidIn(join(dir, 'pid')), await pidIn(join(dir, 'inner'))];
-  onTestFinished(() => pids.filter(lives).forEach((pid) => process.kill(pid, 'SIGKILL')));
+  const daemon = await pidIn(join(dir, 'daemon'));
+  onTestFinished(() => [...pids, daemon].filter(lives).forEach((pid) => process.kill(pid, 'SIGKILL')));
   if (how === 'held') {
     await until('the pid in the ledger', () =>
       fs.readFileSync(join(dir, 'runs/r1/ledger.jsonl'), 'utf8').includes('"spawned"'),
@@ -38,14 +42,14 @@ async function killedRunner(how: 'held' | 'gap', by: By = 'runner'): Promise<{ d
   }
   await exit;
   expect(pids.map(lives)).toEqual([true, true]);
-  return { dir, pids };
+  return { dir, pids, daemon };
 }
 
 test.each(BOTH)('the next run ends what a killed runner left: group, scratch, lock (%s)', async (by) => {
-  const { dir, pids } = await killedRunner('held', by);
+  const { dir, pids, daemon } = await killedRunner('held', by);
   expect(fs.readdirSync(join(dir, 'tmp/r1'))).toHaveLength(1);
   expect(await reapLeftovers(dir, 100)).toEqual([{ run: 'r1', pid: pids[0], command: 'sh' }]);
-  expect(pids.map(lives)).toEqual([false, false]);
+  expect([...pids, daemon].map(lives)).toEqual([false, false, true]);
   expect(fs.existsSync(join(dir, 'tmp/r1'))).toBe(false);
   expect(takeLock(dir, 'held', 'r2').ok).toBe(true);
   expect(await reapLeftovers(dir, 100)).toEqual([]);
@@ -67,13 +71,13 @@ test('so does who takes a lock that it held', async () => {
 });
 
 test.each(BOTH)('also what was started, but not yet written down, when it was killed (%s)', async (by) => {
-  const { dir, pids } = await killedRunner('gap', by);
+  const { dir, pids, daemon } = await killedRunner('gap', by);
   const written = fs.readFileSync(join(dir, 'runs/r1/ledger.jsonl'), 'utf8');
   expect(written).not.toContain('"spawned"');
   // Killed in the very turn of the start, the runner wrote down nothing but itself.
   expect(written.includes('"spawning"')).toBe(by === 'helper');
   expect(await reapLeftovers(dir, 100)).toEqual([{ run: 'r1', pid: pids[0], command: 'sh' }]);
-  expect(pids.map(lives)).toEqual([false, false]);
+  expect([...pids, daemon].map(lives)).toEqual([false, false, true]);
 });
 
 test.each(BOTH)('also a group whose leader is gone (%s)', async (by) => {

@@ -12,8 +12,10 @@ const [dir = '', how, by] = process.argv.slice(2);
 const starter = by === 'helper' ? new Helper() : undefined;
 await starter?.begin();
 const ledger = openLedger(dir, 'r1');
+const daemon =
+  "import os, time; os.setsid(); open('daemon', 'w').write(f'{os.getpid()}\\n'); os.close(1); os.close(2); time.sleep(60)";
 const script =
-  'trap "" TERM HUP; sh -c "trap \'\' TERM; echo \\$\\$ > inner; while :; do sleep 0.1; done" & echo $$ > pid; while :; do sleep 0.1; done';
+  'trap "" TERM HUP; sh -c "trap \'\' TERM; echo \\$\\$ > inner; while :; do sleep 0.1; done" & python3 -c "$DAEMON" & echo $$ > pid; while :; do sleep 0.1; done';
 takeLock(dir, 'held', 'r1');
 await openTurns(dir, 'r1').take('w', ['out/**'], NEVER, () => undefined);
 await enterScope({ kind: 'scratch', place: 'here', name: 's' }, { slipwayDir: dir, run: 'r1', ledger });
@@ -21,7 +23,7 @@ startProcess(
   {
     argv: ['sh', '-c', script],
     cwd: dir,
-    env: { PATH: process.env['PATH'] ?? '' },
+    env: { PATH: process.env['PATH'] ?? '', DAEMON: daemon },
     stdin: 'none',
     capture: false,
     logFile: `${dir}/log`,
