@@ -8,6 +8,7 @@ import { rest } from './clock.ts';
 import type { Outcome } from './command.ts';
 import { endGroup, endSurvivors, GRACE_MS, signalFor, type Group } from './group.ts';
 import { findProcess } from './identity.ts';
+import { LogFile } from './log-file.ts';
 import type { Mask } from './mask.ts';
 import { CAPTURE_BYTES, OutputPipe } from './output.ts';
 import type { ProcessSpec, Supervision } from './process.ts';
@@ -105,6 +106,9 @@ class Children {
   readonly #supervision: Supervision;
   readonly #over = new Set<Promise<void>>();
   readonly #groups = new Set<Group>();
+  /** One for all: each file knows where its own end is, and would write over what another has written. */
+  readonly #log: LogFile;
+  readonly #printing = new Set<OutputPipe>();
   #last: { command: string; pipe: OutputPipe } | undefined;
   #closed = false;
   onOverflow: (why: Failure) => void = () => undefined;
@@ -112,6 +116,7 @@ class Children {
   constructor(spec: OpaqueSpec, supervision: Supervision) {
     this.#spec = spec;
     this.#supervision = supervision;
+    this.#log = new LogFile(spec.logFile);
   }
 
   /** Stands in for `child_process.spawn` inside zx. */
@@ -146,12 +151,19 @@ class Children {
     this.#closed = true;
     await this.end('SIGTERM');
     await Promise.all(this.#over);
+    this.#closeLog();
+  }
+
+  /** What a child printed last may come after its end. */
+  #closeLog(): void {
+    if (this.#closed && this.#printing.size === 0) this.#log.close();
   }
 
   #watch(child: ChildProcess, group: Group, command: string, gone: () => void): void {
     const { graceMs = GRACE_MS } = this.#supervision;
-    const pipe = new OutputPipe({ argv: [command], capture: false, logFile: this.#spec.logFile }, this.#supervision);
+    const pipe = new OutputPipe({ argv: [command], capture: false, logFile: this.#log }, this.#supervision);
     this.#last = { command, pipe };
+    this.#printing.add(pipe);
     this.#groups.add(group);
     this.#count(child, pipe, command);
     const over = new Promise<void>((resolve) => {
@@ -161,7 +173,11 @@ class Children {
       this.#over.delete(over);
       gone();
     });
-    child.once('close', () => pipe.close());
+    child.once('close', () => {
+      pipe.close();
+      this.#printing.delete(pipe);
+      this.#closeLog();
+    });
     this.#over.add(over);
   }
 

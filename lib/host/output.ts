@@ -26,7 +26,8 @@ type StreamName = 'stdout' | 'stderr';
 export interface OutputSpec {
   readonly argv: readonly string[];
   readonly capture: boolean;
-  readonly logFile: string;
+  /** Its path, or one that several commands share: whose it is closes it. */
+  readonly logFile: string | LogFile;
 }
 
 /** What an output pipe needs around it. */
@@ -65,7 +66,7 @@ export class OutputPipe {
   constructor(spec: OutputSpec, ports: OutputPorts) {
     this.#spec = spec;
     this.#ports = ports;
-    this.#log = new LogFile(spec.logFile);
+    this.#log = typeof spec.logFile === 'string' ? new LogFile(spec.logFile) : spec.logFile;
     this.#filters = { stdout: filter(ports.mask), stderr: filter(ports.mask) };
   }
 
@@ -115,7 +116,7 @@ export class OutputPipe {
   /** Takes what was held back, and closes the log. */
   close(): void {
     for (const name of ['stdout', 'stderr'] as const) this.#flush(name);
-    this.#log.close();
+    if (this.#log !== this.#spec.logFile) this.#log.close();
   }
 
   #flush(name: StreamName): void {

@@ -35,6 +35,18 @@ test('zx quotes, runs in the project with the strict environment, and its output
   expect(r.log()).toContain('***');
 });
 
+test('what its commands print at the same time is all in its log', async () => {
+  // Each waits for the other's line before it prints the next.
+  const turns = (mine: string, other: string): string =>
+    `for i in 1 2 3; do echo ${mine} $i; touch ${mine}$i; until test -e ${other}$i; do sleep 0.01; done; done`;
+  const r = opaque(async ({ $ }) => {
+    await Promise.all([$`sh -c ${turns('left', 'right')}`, $`sh -c ${turns('right', 'left')}`]);
+  });
+  expect(await r.perform()).toEqual({ value: null });
+  const lines = [1, 2, 3].flatMap((n) => [`left ${String(n)}`, `right ${String(n)}`]);
+  expect(r.log().trim().split('\n').sort()).toEqual(lines.sort());
+});
+
 test('nothing stands on standard input', async () => {
   const r = opaque(async ({ $ }) => (await $`cat; echo end`).stdout);
   expect(await r.perform({ timeoutMs: 3_000 })).toEqual({ value: 'end\n' });
