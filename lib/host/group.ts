@@ -2,8 +2,8 @@ import type { Failure, Signal } from '../model/failure.ts';
 import { rest } from './clock.ts';
 import { hasEnvironment, listProcesses, type ProcessRow } from './identity.ts';
 
-/** Variables that every child carries, so that it is known as ours when nothing else tells. */
-export type Marker = Readonly<Record<'SLIPWAY_RUN' | 'SLIPWAY_SPAWN', string>>;
+/** A variable that every child carries, so that it is known as ours when nothing else tells. */
+export type Marker = Readonly<Record<'SLIPWAY_SPAWN', string>>;
 
 /**
  * The processes of one command. `own`: they have a process group, whose id is the leader's pid. Otherwise (a command

@@ -16,13 +16,16 @@ import { endGroup, GRACE_MS, membersOf, type Group, type Marker } from './group.
 import { openLineFile, readLines, type LineFile } from './store.ts';
 import { removeTree } from './tree.ts';
 
+/** What a child carries: runs in it must not wait for the outer ones. */
+type RunMarker = Marker & { readonly SLIPWAY_RUN: string };
+
 /** What a run started and what of it ended, in a form that outlives the runner. */
 export interface Ledger {
   /**
    * Says that a process is about to start; its number, and what it must carry in its environment: by that it is found
    * when the line was still to be written. One that shares the runner's group (not `own`) is written down at once.
    */
-  spawning(command: string, own: boolean): { readonly spawn: number; readonly marker: Marker };
+  spawning(command: string, own: boolean): { readonly spawn: number; readonly marker: RunMarker };
   spawned(spawn: number, child: { readonly pid: number; readonly started: string }): void;
   /** The process and everything in its group are gone. */
   ended(spawn: number): void;
@@ -48,10 +51,10 @@ type Entry =
 
 const LEDGER = 'ledger.jsonl';
 const ledgerPath = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run, LEDGER);
-const markerOf = (run: string, token: string, spawn: number): Marker => ({
-  SLIPWAY_RUN: run,
-  SLIPWAY_SPAWN: `${token}.${String(spawn)}`,
-});
+const markerOf = (token: string, spawn: number): Marker => ({ SLIPWAY_SPAWN: `${token}.${String(spawn)}` });
+
+/** The runs, the outermost first, one within a command of the other, within whose commands this process is. */
+export const outerRuns = (): readonly string[] => process.env['SLIPWAY_RUN']?.split(' ') ?? [];
 
 /**
  * Opens the ledger of a run; the file appears with its first line. No line is fsynced: written, it outlives a runner
@@ -63,6 +66,7 @@ export function openLedger(slipwayDir: string, run: string): Ledger {
   const open = new Set<number>();
   let file: LineFile | undefined;
   let count = 0;
+  const within = [...outerRuns(), run].join(' ');
   let token = randomBytes(8).toString('hex');
   const write = (entry: Entry, soon = false): void => {
     const line = JSON.stringify(entry);
@@ -86,7 +90,7 @@ export function openLedger(slipwayDir: string, run: string): Ledger {
       const spawn = ++count;
       open.add(spawn);
       write({ spawning: spawn, command, own }, own);
-      return { spawn, marker: markerOf(run, token, spawn) };
+      return { spawn, marker: { SLIPWAY_RUN: within, ...markerOf(token, spawn) } };
     },
     spawned: (spawn, { pid, started }) => write({ spawned: spawn, pid, started }, true),
     ended(spawn) {
@@ -162,7 +166,7 @@ export async function reapRun(slipwayDir: string, run: string, graceMs: number):
   const sameBoot = found.runner.boot === ownIdentity().boot;
   const groups = sameBoot
     ? [...openSpawns(entries), ...unwrittenSpawns(entries, found.token)].flatMap((left) =>
-        groupsOf(left, markerOf(run, found.token, left.spawn)),
+        groupsOf(left, markerOf(found.token, left.spawn)),
       )
     : [];
   await Promise.all(groups.map(({ group }) => endGroup(group, 'SIGTERM', graceMs)));

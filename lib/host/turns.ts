@@ -5,7 +5,7 @@ import { clock } from './clock.ts';
 import { readGlobs } from './glob.ts';
 import { GRACE_MS } from './group.ts';
 import { lifeOf, ownIdentity, type Identity } from './identity.ts';
-import { reapRun } from './ledger.ts';
+import { outerRuns, reapRun } from './ledger.ts';
 import { takeLock } from './lock.ts';
 import { safeName } from './names.ts';
 import { codeOf, isUnwritable, makePrivateFolder, writeFileAtomic } from './store.ts';
@@ -25,15 +25,10 @@ type Other = { readonly holder: string } | { readonly dead: Claim };
 const LOOK_MS = 50;
 
 /**
- * Turns on outputs between the runs of one checkout. A task claims all of its outputs at once or none. A run that a
- * task of another one started (`within`) does not wait for that: it would do so for ever.
+ * Turns on outputs between the runs of one checkout. A task claims all of its outputs at once or none. A run
+ * does not wait for those `within` whose tasks it was started: it would do so for ever.
  */
-export function openTurns(
-  slipwayDir: string,
-  run: string,
-  within = process.env['SLIPWAY_RUN'],
-  graceMs = GRACE_MS,
-): Turns {
+export function openTurns(slipwayDir: string, run: string, within = outerRuns(), graceMs = GRACE_MS): Turns {
   const folder = join(slipwayDir, 'turns');
   return {
     async take(task, outputs, cancel, waiting) {
@@ -81,7 +76,7 @@ function claimUnless(
   slipwayDir: string,
   path: string,
   claim: Claim,
-  within: string | undefined,
+  within: readonly string[],
   reaped: ReadonlySet<string>,
 ): Other | null {
   const looking = takeLock(slipwayDir, 'turns', claim.run);
@@ -91,7 +86,7 @@ function claimUnless(
     makePrivateFolder(folder);
     for (const name of fs.readdirSync(folder)) {
       const other = readClaim(join(folder, name));
-      if (other === null || other.run === claim.run || other.run === within) continue;
+      if (other === null || other.run === claim.run || within.includes(other.run)) continue;
       if (lifeOf(other) === 'dead') {
         if (!reaped.has(runnerOf(other))) return { dead: other };
         fs.rmSync(join(folder, name), { force: true });

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { CancelSource, NEVER } from '../../lib/engine/cancel.ts';
 import { openTurns } from '../../lib/host/turns.ts';
 import { tempDir } from '../host/rig.ts';
-import { TSX } from '../e2e/project.ts';
+import { inProject, TSX } from '../e2e/project.ts';
 
 const TURNS = new URL('../../lib/host/turns.ts', import.meta.url).href;
 const CANCEL = new URL('../../lib/engine/cancel.ts', import.meta.url).href;
@@ -96,11 +96,29 @@ describe('outputs that another run makes', () => {
   test('of a run that one of its tasks started this one are not waited for', async () => {
     const dir = slipway();
     const other = await holder(dir, ['out/**']);
-    const leave = await openTurns(dir, 'r1', 'other').take('mine', ['out/**'], NEVER, (who) => {
-      throw new Error(who);
-    });
+    const leave = await openTurns(dir, 'r1', ['outermost', 'other', 'between']).take(
+      'mine',
+      ['out/**'],
+      NEVER,
+      (who) => {
+        throw new Error(who);
+      },
+    );
     leave?.();
     await other.end();
+  });
+
+  test('of runs in which this one is nested, however deep, are not waited for', async () => {
+    const tasks = `import { main, task } from 'slipway';
+const nested = (name) => [process.execPath, '--import', ${JSON.stringify(TSX)}, 'tasks.ts', name];
+const a = task('a', { summary: 'a', outputs: ['out/**'], steps: (p) => void p.run(nested('b'), { effect: 'derives' }) });
+const b = task('b', { summary: 'b', steps: (p) => void p.run(nested('c'), { effect: 'derives' }) });
+const c = task('c', { summary: 'c', outputs: ['out/c'], steps: (p) => void p.shell('mkdir -p out; echo c > out/c', { effect: 'derives' }) });
+await main(import.meta, { tasks: [a, b, c] });`;
+    await inProject({ tasks }, async (project) => {
+      expect(await project.run(['a'])).toMatchObject({ status: 0 });
+      expect(project.read('out/c')).toBe('c\n');
+    });
   });
 
   test('of the same run never wait for each other', async () => {

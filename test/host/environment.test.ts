@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { baseEnvironment, inBase, strictEnvironment } from '../../lib/host/environment.ts';
 import { s } from '../../lib/model/schema.ts';
 import { nodeEval, rig, run } from './rig.ts';
@@ -81,8 +81,10 @@ test('declared names come from the lookup and win over the base, the step itself
   });
 });
 
-test('a command sees only that, and the marker of its run', async () => {
-  process.env['SLIPWAY_TEST_LEAK'] = '1';
+test('a command sees only that, and the marker of its run, within which outer ones it is', async () => {
+  vi.stubEnv('SLIPWAY_TEST_LEAK', '1');
+  vi.stubEnv('SLIPWAY_RUN', 'outermost outer');
+  onTestFinished(() => void vi.unstubAllEnvs());
   const r = rig({ env: { DECLARED: 'd' } });
   const performed = await r.host.perform(
     run(
@@ -92,12 +94,11 @@ test('a command sees only that, and the marker of its run', async () => {
     ),
     r.performing,
   );
-  delete process.env['SLIPWAY_TEST_LEAK'];
   const seen = performed.ok ? (performed.fact.value as Record<string, string>) : {};
   expect(seen).toMatchObject({
     DECLARED: 'd',
     OWN: 'o',
-    SLIPWAY_RUN: 'r1',
+    SLIPWAY_RUN: 'outermost outer r1',
     SLIPWAY_SPAWN: expect.stringMatching(/^[0-9a-f]{16}\.1$/) as unknown,
     PATH: process.env['PATH'],
   });
