@@ -22,6 +22,11 @@ const MAX_ATTEMPTS = 100;
 /** Depth of claims on dead claims: each level needs one more process killed within these few system calls. */
 const MAX_DEPTH = 8;
 
+/** A holder's process in words, and what to do where nobody here can tell whether it lives. */
+export const processOf = (holder: Identity, path: string): string =>
+  `process ${String(holder.pid)}` +
+  (lifeOf(holder) === 'elsewhere' ? ` in another container; if that is surely gone, remove ${path}` : '');
+
 /**
  * Takes a named lock of this checkout without waiting. Node has no flock, so the lock is a file that names its holder,
  * made whole or not at all (written beside, then linked), and free once that process is dead.
@@ -46,7 +51,7 @@ function take(path: string, mine: Holder, depth: number): Locked {
     const holder = readHolder(path);
     if (holder === null) continue;
     if (lifeOf(holder) !== 'dead' || depth === MAX_DEPTH)
-      return { ok: false, holder: `run ${holder.run}, process ${String(holder.pid)}` };
+      return { ok: false, holder: `run ${holder.run}, ${processOf(holder, path)}` };
     removeDead(path, holder, mine, depth);
   }
   return { ok: false, holder: 'others, one after the other' };

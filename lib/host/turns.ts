@@ -6,7 +6,7 @@ import { readGlobs } from './glob.ts';
 import { GRACE_MS } from './group.ts';
 import { lifeOf, ownIdentity, type Identity } from './identity.ts';
 import { outerRuns, reapRun } from './ledger.ts';
-import { takeLock } from './lock.ts';
+import { processOf, takeLock } from './lock.ts';
 import { safeName } from './names.ts';
 import { codeOf, isUnwritable, makePrivateFolder, writeFileAtomic } from './store.ts';
 
@@ -91,7 +91,7 @@ function claimUnless(
         if (!reaped.has(runnerOf(other))) return { dead: other };
         fs.rmSync(join(folder, name), { force: true });
       } else if (other.roots.some((root) => claim.roots.some((mine) => overlap(root, mine))))
-        return { holder: `${other.task} of run ${other.run} (process ${String(other.pid)})` };
+        return { holder: `${other.task} of run ${other.run} (${processOf(other, join(folder, name))})` };
     }
     writeFileAtomic(path, JSON.stringify(claim), 0o600, false);
     return null;

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { CancelSource, NEVER } from '../../lib/engine/cancel.ts';
+import { ownIdentity } from '../../lib/host/identity.ts';
 import { openTurns } from '../../lib/host/turns.ts';
 import { tempDir } from '../host/rig.ts';
 import { inProject, TSX } from '../e2e/project.ts';
@@ -70,6 +71,21 @@ describe('outputs that another run makes', () => {
     expect(fs.readdirSync(join(dir, 'turns'))).toHaveLength(1);
     (mine as unknown as () => void)();
     expect(fs.readdirSync(join(dir, 'turns'))).toEqual([]);
+  });
+
+  test('are waited for, and it says what to do, where nobody can tell whether that run lives', async () => {
+    const dir = slipway();
+    const path = join(dir, 'turns', 'r0 theirs.json');
+    fs.mkdirSync(join(dir, 'turns'));
+    const claim = { ...ownIdentity(), pid: 7, space: 'pid:[1]', run: 'r0', task: 'theirs', roots: ['out'] };
+    fs.writeFileSync(path, JSON.stringify(claim));
+    const told: string[] = [];
+    const leave = await openTurns(dir, 'r1').take('mine', ['out/x'], NEVER, (who) => {
+      told.push(who);
+      fs.rmSync(path);
+    });
+    leave?.();
+    expect(told).toEqual([`theirs of run r0 (process 7 in another container; if that is surely gone, remove ${path})`]);
   });
 
   test('that do not overlap are not waited for', async () => {

@@ -166,6 +166,17 @@ test.each(['', '\0\0\0', '{"run":"r0"'])('a lock whose file a power cut left as 
   expect(fs.readdirSync(join(dir, 'locks'))).toEqual(['x.lock']);
 });
 
+test('a lock that is held where nobody can tell whether its holder lives says what to do', () => {
+  const dir = tempDir();
+  const path = join(dir, 'locks/x.lock');
+  fs.mkdirSync(join(dir, 'locks'));
+  fs.writeFileSync(path, JSON.stringify({ ...ownIdentity(), pid: 7, space: 'pid:[1]', run: 'r0', turn: 't' }));
+  expect(takeLock(dir, 'x', 'r1')).toEqual({
+    ok: false,
+    holder: `run r0, process 7 in another container; if that is surely gone, remove ${path}`,
+  });
+});
+
 test.each(['dead', 'damaged'])(
   'of many that find a %s holder, one gets the lock',
   async (how) => {
