@@ -23,7 +23,7 @@ export type GlobSets = readonly (readonly string[])[];
  */
 export async function openWatcher(projectDir: string, sets: GlobSets, changed: () => void): Promise<Watcher> {
   const { watch } = await import('chokidar');
-  const [mayHold, matches] = [any(sets.map(folderMatcher)), any(sets.map(globMatcher))];
+  const [mayHold, matches] = [any(sets.map(folderMatcher)), globMatcher(...sets)];
   const pathOf = (path: string): string => relative(projectDir, path).split(sep).join('/');
   const watcher = watch(projectDir, {
     ignoreInitial: true,
