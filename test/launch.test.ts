@@ -164,6 +164,40 @@ test('what takes the place of a source makes the bundle old: another target of a
   expect((await project.launch(['--list'])).said).toBe('tsx other');
 });
 
+describe('what is named .js is what tsx takes for it, in a bundle and when it appears later', () => {
+  test.each([
+    ['js', 'ts'],
+    ['mjs', 'mts'],
+  ])('.%s, and .%s beside it', async (js, ts) => {
+    const written = (text: string): string => word(text).replace(': string', '');
+    project.write('tasks.ts', TASKS.replace('word.ts', `word.${js}`));
+    project.write(`parts/word.${js}`, written('plain'));
+    rmSync(join(project.path, 'parts/word.ts'));
+    expect(await project.performed()).toBe('tsx plain');
+    expect((await project.launch(['--list'])).said).toBe('bundle plain');
+    project.write(`parts/word.${ts}`, word('typed'));
+    expect(await project.performed()).toBe('tsx typed');
+    expect((await project.launch(['--list'])).said).toBe('bundle typed');
+  });
+
+  test('also as a target of paths', async () => {
+    const paths = { slipway: [`${ROOT}/lib/index.ts`], word: ['./parts/word.js'] };
+    project.write('tsconfig.json', JSON.stringify({ compilerOptions: { paths } }));
+    project.write('tasks.ts', TASKS.replace('./parts/word.ts', 'word'));
+    project.write('parts/word.js', word('plain').replace(': string', ''));
+    expect(await project.performed()).toBe('tsx one');
+    expect((await project.launch(['--list'])).said).toBe('bundle one');
+  });
+
+  test('but what JavaScript imports is what Node takes', async () => {
+    project.write('tasks.ts', TASKS.replace('word.ts', 'between.js'));
+    project.write('parts/between.js', "export * from './word.js';\n");
+    project.write('parts/word.js', word('plain').replace(': string', ''));
+    expect(await project.performed()).toBe('tsx plain');
+    expect((await project.launch(['--list'])).said).toBe('bundle plain');
+  });
+});
+
 describe('a bundle that cannot be trusted', () => {
   const same = async (damage: () => void): Promise<void> => {
     await project.performed();

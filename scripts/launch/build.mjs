@@ -17,6 +17,18 @@ import { readTsconfigs } from './tsconfig.mjs';
 const BUNDLED = ['slipway', 'cac', 'picomatch', 'string-width', 'strip-ansi', 'ansi-regex', 'get-east-asian-width'];
 /** @type {Record<string, esbuild.Loader>} */
 const LOADERS = { '.ts': 'ts', '.mts': 'ts', '.js': 'js', '.mjs': 'js', '.cjs': 'js', '.json': 'json' };
+/**
+ * What tsx looks for, in this order, where TypeScript names a file of this ending.
+ * @type {Record<string, readonly string[]>}
+ */
+const MEANT = {
+  '.js': ['.ts', '.tsx', '.js', '.jsx'],
+  '.jsx': ['.tsx', '.ts', '.jsx', '.js'],
+  '.mjs': ['.mts', '.mjs'],
+  '.cjs': ['.cts', '.cjs'],
+};
+/** What esbuild calls the one line that imports `tasks.ts`. */
+const ENTRY = '<stdin>';
 /** A file changed so shortly before it was read may change again without its times telling; in ms. */
 const RACY_MS = 2_000;
 /** So far a file's times may lie behind the clock; in ms. */
@@ -142,16 +154,19 @@ class Builder {
    * @param {esbuild.OnResolveArgs} args
    */
   async #resolve(build, { path, importer, resolveDir, kind }) {
-    const alias = this.#tsconfig.paths.get(path);
-    if (alias !== undefined) return this.#exactly(alias, path);
+    const isPath = /^\.{0,2}\//.test(path);
+    const alias = isPath ? undefined : this.#tsconfig.paths.get(path);
+    if (alias !== undefined) return this.#exactly(alias, path, importer);
     const ask = async () => {
       const found = await build.resolve(path, { kind, importer, resolveDir, pluginData: this });
       if (found.errors.length > 0) throw new Refused(`${importer} imports ${path}, which is not there`);
       return found.path;
     };
     const ofPackage = isInside(importer, 'node_modules');
-    if (/^\.{0,2}\//.test(path))
-      return ofPackage ? { path: await ask() } : this.#exactly(resolve(resolveDir, path), path);
+    if (isPath && ofPackage) return { path: await ask() };
+    // In an address these mean something else than in a path.
+    if (isPath && importer !== ENTRY && /[%?#\\]/.test(path)) throw new Refused(`${importer} imports ${path}`);
+    if (isPath) return this.#exactly(resolve(resolveDir, path), path, importer);
     if (!/^[@\w]/.test(path) || /^\w+:/.test(path)) throw new Refused(`${importer} imports ${path}`);
     const name = path.split('/', path.startsWith('@') ? 2 : 1).join('/');
     const found = this.#package(resolveDir, name);
@@ -165,12 +180,20 @@ class Builder {
   }
 
   /**
-   * A file that is named whole: nothing that appears later can take its place.
-   * @type {(path: string, said: string) => { path: string }}
+   * A file that is named whole: of those that tsx would take for it the first, and none that comes before appears later.
+   * @type {(path: string, said: string, importer: string) => { path: string }}
    */
-  #exactly(path, said) {
-    if (!fs.statSync(path, { throwIfNoEntry: false })?.isFile()) throw new Refused(`${said} is no file's whole name`);
-    return { path: this.#real(path) };
+  #exactly(path, said, importer) {
+    const { allowJs, checkJs } = this.#tsconfig.options;
+    const end = extname(path);
+    const meant = (MEANT[end] ?? [end]).map((one) => path.slice(0, path.length - end.length) + one);
+    // Node's own answer comes first for what JavaScript imports, and for what is named from the root.
+    const asTypeScript = /\.[cm]?ts$/.test(importer) || (allowJs ?? checkJs) === true;
+    const asked = asTypeScript && !said.startsWith('/') ? meant : [path, ...meant];
+    const found = asked.find((one) => fs.existsSync(one)) ?? path;
+    if (!fs.statSync(found, { throwIfNoEntry: false })?.isFile()) throw new Refused(`${said} is no file's whole name`);
+    for (const one of asked.slice(0, asked.indexOf(found))) this.#absent.add(one);
+    return { path: this.#real(found) };
   }
 
   /** @param {string} path */
