@@ -8,7 +8,7 @@
 
 const fs = process.getBuiltinModule('node:fs');
 const path = process.getBuiltinModule('node:path');
-const { pathToFileURL } = process.getBuiltinModule('node:url');
+const { fileURLToPath, pathToFileURL } = process.getBuiltinModule('node:url');
 
 /**
  * What a bundle was made from. A file whose `stat` (size, mtime and ctime in ns, inode) is `null` was too young for
@@ -37,6 +37,7 @@ async function launch(tasks) {
   if (validity !== 'fresh' && !othersModules()) announce(real, folder, key);
   if (!found?.bundle || validity === 'stale') return underTsx(real);
   const bundle = path.join(folder, found.bundle);
+  giveUp = (why) => doWithout(folder, found, why);
   mapStacks(bundle);
   await (bundle.endsWith('.mjs') ? import(pathToFileURL(bundle).href) : runScript(bundle));
 }
@@ -93,6 +94,28 @@ function keepCode(file, code) {
 /** @type {(bytes: Buffer) => Buffer} */
 const digestOf = (bytes) => process.getBuiltinModule('node:crypto').hash('sha256', bytes, 'buffer');
 
+/**
+ * Leaves a project whose bundle could not be loaded to tsx, whatever is edited in its own files; whether that could be
+ * written down. Set where a bundle is run.
+ * @type {((why: string) => boolean) | undefined}
+ */
+let giveUp;
+
+/** @type {(folder: string, manifest: Manifest, refused: string) => boolean} */
+function doWithout(folder, manifest, refused) {
+  const file = path.join(folder, 'manifest.json');
+  const beside = `${file}.${String(process.pid)}.tmp`;
+  try {
+    const others = manifest.sources.filter(({ path }) => path.endsWith('.json') || path.startsWith(__dirname));
+    const sources = others.map((source) => ({ ...source, stat: statOf(source.path) }));
+    fs.writeFileSync(beside, JSON.stringify({ ...manifest, bundle: null, refused, sources }), { mode: 0o600 });
+    fs.renameSync(beside, file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What a bundle calls in place of an `import()` of its own. */
 /** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.import')] = (/** @type {string} */ href) =>
   import(href);
@@ -142,9 +165,13 @@ function validityOf({ sources, absent, links }) {
 
 /** @type {(path: string, stat: readonly string[] | null) => boolean} */
 function isAsBefore(path, stat) {
-  if (stat === null) return false;
+  return stat !== null && statOf(path).every((part, at) => part === stat[at]);
+}
+
+/** @type {(path: string) => readonly string[]} */
+function statOf(path) {
   const { size, mtimeNs, ctimeNs, ino } = fs.statSync(path, { bigint: true });
-  return [size, mtimeNs, ctimeNs, ino].every((part, at) => String(part) === stat[at]);
+  return [size, mtimeNs, ctimeNs, ino].map(String);
 }
 
 /**
@@ -164,10 +191,21 @@ function announce(tasks, folder, key) {
     const builder = path.join(__dirname, 'launch/build.mjs');
     // What Node is told to do with this process, a profile say, is not meant for that one.
     const env = { ...process.env, NODE_OPTIONS: undefined, NODE_V8_COVERAGE: undefined };
-    spawn(process.execPath, [builder, tasks, folder, key], { detached: true, stdio: 'ignore', env })
+    spawn(process.execPath, [builder, tasks, folder, key, ...loadedByTsx()], { detached: true, stdio: 'ignore', env })
       .on('error', () => undefined)
       .unref();
   };
+}
+
+/** @type {Set<string>} */
+const imported = new Set();
+
+/** What Node alone would not have loaded: a bundle holds all of it, or is none. */
+function loadedByTsx() {
+  const files = [...imported]
+    .filter((url) => url.startsWith('file:'))
+    .map((url) => fileURLToPath(url.split('?')[0] ?? ''));
+  return [...files, ...Object.keys(require.cache)].filter((file) => /\.([cm]?ts|[jt]sx)$/.test(file));
 }
 
 /** @param {string} tasks */
@@ -175,8 +213,23 @@ async function underTsx(tasks) {
   const { register } = await import('tsx/esm/api');
   const { nearest } = await import('./launch/nearest.mjs');
   const tsconfig = nearest(path.dirname(tasks), 'tsconfig.json').found;
-  register(tsconfig === null ? {} : { tsconfig });
+  const onImport = (/** @type {string} */ url) => void imported.add(url);
+  register({ onImport, ...(tsconfig !== null && { tsconfig }) });
+  await requireUnderTsx(tsconfig);
   await import(pathToFileURL(tasks).href);
+}
+
+/**
+ * The same for `require`, which is told in the environment which tsconfig.json is meant; what this starts is not.
+ * @param {string | null} tsconfig
+ */
+async function requireUnderTsx(tsconfig) {
+  const { register } = await import('tsx/cjs/api');
+  const { TSX_TSCONFIG_PATH: told } = process.env;
+  if (tsconfig !== null) process.env['TSX_TSCONFIG_PATH'] = tsconfig;
+  register();
+  if (told === undefined) delete process.env['TSX_TSCONFIG_PATH'];
+  else process.env['TSX_TSCONFIG_PATH'] = told;
 }
 
 /**
@@ -210,6 +263,10 @@ const UNNAMED = new Set(['Error', 'TypeError']);
 const NO_MODULE = 'a tasks.ts is a module: write "type": "module" into its package.json, or name it tasks.mts';
 /** Codes of what could not be found, or not be loaded. */
 const UNREADABLE = /^(ERR_)?(MODULE_NOT_FOUND|REQUIRE_\w+|UNKNOWN_FILE_EXTENSION|PACKAGE_PATH_NOT_EXPORTED)$/;
+/** Codes of what Node alone does not load, and tsx may. */
+const NEEDS_TSX =
+  /^(ERR_)?(MODULE_NOT_FOUND|UNKNOWN_FILE_EXTENSION|(UNSUPPORTED|INVALID)_TYPESCRIPT_SYNTAX|UNSUPPORTED_(NODE_MODULES_TYPE_STRIPPING|DIR_IMPORT)|IMPORT_(ASSERTION|ATTRIBUTE)_\w+|REQUIRE_\w+)$/;
+const WITHOUT = 'the bundle of this project cannot load it: run it again, from now on it is run without one';
 /** Most places that are named. */
 const MAX_FRAMES = 3;
 
@@ -226,7 +283,8 @@ function tellMistake(error) {
   // Node says it in its way, esbuild in another.
   const required = code.startsWith('ERR_REQUIRE_') || message.includes('with the "cjs" output format');
   const isNoModule = required && message.includes(process.argv[1] ?? '');
-  const hint = isNoModule ? NO_MODULE : thrown.hint;
+  const isUnread = NEEDS_TSX.test(code) || (name === 'SyntaxError' && !stack?.includes('JSON.parse'));
+  const hint = isNoModule ? NO_MODULE : isUnread && giveUp?.(message) === true ? WITHOUT : thrown.hint;
   const root = path.dirname(__dirname);
   const others = ['node:', '/node_modules/', `${root}/lib/`, `${root}/dist/`, `${root}/scripts/launch`];
   const frames = (stack ?? '').split('\n').filter((line) => /^ {4}at .*:\d+:\d+\)?$/.test(line));

@@ -198,6 +198,63 @@ describe('what is named .js is what tsx takes for it, in a bundle and when it ap
   });
 });
 
+describe('TypeScript that a package loads, which only tsx can', () => {
+  const CONF = "enum Kind { one = 'typed' }\nexport const conf: string = Kind.one;\n";
+  beforeEach(() => {
+    mkdirSync(join(project.path, 'parts/node_modules/loads'), { recursive: true });
+    project.write('parts/node_modules/loads/package.json', '{ "name": "loads", "type": "module", "main": "main.js" }');
+    project.write(
+      'parts/node_modules/loads/main.js',
+      `import { existsSync } from 'node:fs';
+const at = new URL('../../conf.ts', import.meta.url);
+export const conf = existsSync(at) ? (await import(at.href)).conf : 'none';\n`,
+    );
+    project.write(
+      'parts/word.ts',
+      "import { conf } from 'loads';\nexport const word: string = conf;\nexport const where = import.meta.dirname;\n",
+    );
+  });
+
+  test('is seen by the run before, and nothing is bundled', async () => {
+    project.write('parts/conf.ts', CONF);
+    expect(await project.performed()).toBe('tsx typed');
+    expect(project.manifest()).toMatchObject({
+      bundle: null,
+      refused: expect.stringContaining('parts/conf.ts') as string,
+    });
+    expect(await project.launch(['say'])).toMatchObject({ said: 'tsx typed', status: 0 });
+  });
+
+  test('and did not before: the bundle is given up, once and for all edits', async () => {
+    expect(await project.performed()).toBe('tsx none');
+    expect((await project.launch(['--list'])).said).toBe('bundle none');
+    project.write('parts/conf.ts', CONF);
+    const { said, rest, status } = await project.launch(['say']);
+    expect(`${said}\n${rest}`).toMatch(
+      /^slipway: [^]*\n {2}the bundle of this project cannot load it: run it again/,
+    );
+    expect(status).toBe(2);
+    for (const edit of ['', '// edited\n']) {
+      project.write('tasks.ts', `${edit}${TASKS}`);
+      expect(await project.launch(['say'])).toMatchObject({ said: 'tsx typed', status: 0 });
+    }
+    expect(project.manifest().bundle).toBeNull();
+  });
+});
+
+test('what is required is loaded as tsx does it, and not bundled', async () => {
+  project.write('parts/conf.cts', "enum Kind { one = 'typed' }\nexport const conf: string = Kind.one;\n");
+  project.write(
+    'parts/word.ts',
+    `import { createRequire } from 'node:module';
+export const { conf: word } = createRequire(import.meta.url)('./conf.cts') as { conf: string };
+export const where = import.meta.dirname;\n`,
+  );
+  expect(await project.performed()).toBe('tsx typed');
+  expect(await project.launch(['say'])).toMatchObject({ said: 'tsx typed', status: 0 });
+  expect(project.manifest().refused).toContain('createRequire');
+});
+
 describe('a bundle that cannot be trusted', () => {
   const same = async (damage: () => void): Promise<void> => {
     await project.performed();

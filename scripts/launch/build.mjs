@@ -1,4 +1,4 @@
-/** Makes the bundle that `launch.cjs` runs: `node build.mjs TASKS FOLDER KEY`. Nobody waits for it, and nobody hears of it. */
+/** Makes the bundle that `launch.cjs` runs: `node build.mjs TASKS FOLDER KEY LOADED …`. Nobody waits for it, and nobody hears of it. */
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -72,7 +72,8 @@ class Builder {
     return { sources: [...this.#sources.values()], absent: [...this.#absent], links: [...this.#links] };
   }
 
-  async build() {
+  /** @param {readonly string[]} loaded all TypeScript that the run before this loaded */
+  async build(loaded) {
     const { refused } = this.#tsconfig;
     if (refused !== null) throw new Refused(refused);
     const result = await esbuild.build({
@@ -106,6 +107,8 @@ class Builder {
       if (imports.some(({ kind, external }) => kind === 'require-call' && external))
         throw new Refused(`${path} requires`);
     }
+    const more = loaded.find((path) => !isOurs(path) && !this.#sources.has(path));
+    if (more !== undefined) throw new Refused(`${more} is loaded from outside the bundle`);
     for (const { path } of [...this.#sources.values()]) this.#manifestOf(path);
     this.#refuseChanged();
     const [map, code] = result.outputFiles;
@@ -288,7 +291,7 @@ class Builder {
 function refuseText(path, text) {
   // The text of an opaque step's function is a part of the plan's digest.
   const odd =
-    /\bopaque\b|\bimport\s*\(\s*[^'"\s]|\bimport\.meta\.(?!(url|filename|dirname)\b)|=\s*import\.meta\s*[;,)]/.exec(
+    /\b(opaque|createRequire)\b|\bimport\s*\(\s*[^'"\s]|\bimport\.meta\.(?!(url|filename|dirname)\b)|=\s*import\.meta\s*[;,)]/.exec(
       text,
     );
   if (odd) throw new Refused(`${path} holds ${JSON.stringify(odd[0])}`);
@@ -384,15 +387,15 @@ function removeOld(folder, kept) {
     for (const end of ['', '.map', '.code']) fs.rmSync(join(folder, name + end), { force: true });
 }
 
-/** @type {(tasks: string, folder: string, key: string) => Promise<void>} */
-async function make(tasks, folder, key) {
+/** @type {(tasks: string, folder: string, key: string, loaded: readonly string[]) => Promise<void>} */
+async function make(tasks, folder, key, loaded) {
   const builder = new Builder(tasks);
   /** @type {string | null} */
   let bundle = null;
   /** @type {string | null} */
   let refused = null;
   try {
-    const { end, code, map } = await builder.build();
+    const { end, code, map } = await builder.build(loaded);
     bundle = `tasks-${sha256(code).slice(0, 16)}${end}`;
     write(join(folder, `${bundle}.map`), map);
     write(join(folder, bundle), code);
@@ -423,7 +426,7 @@ function whyRefused(error) {
   return errors.find(({ detail }) => detail instanceof Refused)?.text ?? null;
 }
 
-const [tasks = '', folder = '', key = ''] = process.argv.slice(2);
+const [tasks = '', folder = '', key = '', ...loaded] = process.argv.slice(2);
 os.setPriority(19);
 fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
 const turn = join(folder, 'building');
@@ -432,7 +435,7 @@ if (begun && Date.now() - begun.mtimeMs > ABANDONED_MS) fs.rmSync(turn, { force:
 fs.writeFileSync(turn, '', { flag: 'wx' });
 try {
   process.chdir(dirname(tasks));
-  await make(tasks, folder, key);
+  await make(tasks, folder, key, loaded);
 } finally {
   fs.rmSync(turn, { force: true });
 }
