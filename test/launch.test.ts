@@ -230,9 +230,7 @@ export const conf = existsSync(at) ? (await import(at.href)).conf : 'none';\n`,
     expect((await project.launch(['--list'])).said).toBe('bundle none');
     project.write('parts/conf.ts', CONF);
     const { said, rest, status } = await project.launch(['say']);
-    expect(`${said}\n${rest}`).toMatch(
-      /^slipway: [^]*\n {2}the bundle of this project cannot load it: run it again/,
-    );
+    expect(`${said}\n${rest}`).toMatch(/^slipway: [^]*\n {2}the bundle of this project cannot load it: run it again/);
     expect(status).toBe(2);
     for (const edit of ['', '// edited\n']) {
       project.write('tasks.ts', `${edit}${TASKS}`);
@@ -481,6 +479,14 @@ test('modules that Node is told to load otherwise are left to tsx', async () => 
 test.each([
   ['the text of an opaque step', (text: string) => `${text}\nexport const opaque = 1;\n`],
   ['an import that is computed', (text: string) => `${text}\nexport const more = (name: string) => import(name);\n`],
+  [
+    'one that begins with a text',
+    (text: string) => `${text}\nexport const more = (name: string) => import('./word' + name + '.ts');\n`,
+  ],
+  [
+    'one that a comment stands before',
+    (text: string) => `${text}\nexport const more = (name: string) => import/* it */('./word' + name + '.ts');\n`,
+  ],
   ['import.meta.resolve', (text: string) => `${text}\nexport const at = () => import.meta.resolve('./x.ts');\n`],
 ])('what a bundle might do otherwise is not bundled, and not tried again: %s', async (_, edit) => {
   writeFileSync(join(project.path, 'parts/word.ts'), edit(word('one')));

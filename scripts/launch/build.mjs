@@ -250,6 +250,8 @@ class Builder {
         'import.meta': JSON.stringify(meta),
       },
     });
+    // As esbuild prints it, no comment stands between.
+    if (!isOurs(path) && !isInside(path, 'node_modules')) refuseText(path, code);
     return { contents: isOurs(path) ? withoutFacades(code) : code, loader: 'js' };
   }
 
@@ -291,7 +293,7 @@ class Builder {
 function refuseText(path, text) {
   // The text of an opaque step's function is a part of the plan's digest.
   const odd =
-    /\b(opaque|createRequire)\b|\bimport\s*\(\s*[^'"\s]|\bimport\.meta\.(?!(url|filename|dirname)\b)|=\s*import\.meta\s*[;,)]/.exec(
+    /\b(opaque|createRequire)\b|\bimport\s*\((?!\s*('[^'\\\n]*'|"[^"\\\n]*")\s*[,)])|\bimport\.meta\.(?!(url|filename|dirname)\b)|=\s*import\.meta\s*[;,)]/.exec(
       text,
     );
   if (odd) throw new Refused(`${path} holds ${JSON.stringify(odd[0])}`);
