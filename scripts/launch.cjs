@@ -313,16 +313,21 @@ function readMap(bundle) {
 /** Node's own status for it. */
 const UNSETTLED = 13;
 const USAGE = 2;
+const NO_MAIN = 'never calls main, so nothing was done\n  write at its end: await main(import.meta, { tasks: [ … ] })';
 const [, , tasks] = process.argv;
 if (tasks === undefined) throw new Error('launch.cjs is told which tasks.ts to run');
 // From here on the command line is that of `node tasks.ts …`.
 process.argv.splice(1, 2, path.resolve(tasks));
-// Node does the same for a module that is awaited, and never settles.
+let called = false;
+/** @type {Record<symbol, unknown>} */ (globalThis)[Symbol.for('slipway.called')] = () => (called = true);
 let settled = false;
 process.on('exit', (code) => {
-  if (settled || code !== 0 || process.exitCode !== undefined) return;
-  process.stderr.write(`slipway: ${tasks} waits for something that never comes\n`);
-  process.exitCode = UNSETTLED;
+  // Whoever comes to the end of `main` sets a status.
+  if (code !== 0 || process.exitCode !== undefined) return;
+  const does = called || !settled;
+  process.stderr.write(`slipway: ${tasks} ${does ? 'waits for something that never comes' : NO_MAIN}\n`);
+  // Node does the same for a module that is awaited, and never settles.
+  process.exitCode = does ? UNSETTLED : USAGE;
 });
 launch(path.resolve(tasks)).then(
   () => (settled = true),

@@ -430,6 +430,18 @@ describe('a mistake in tasks.ts is told with where it is, status 2:', () => {
   });
 });
 
+test('a tasks.ts that never calls main is told what is missing; one that does not await it is none', async () => {
+  project.write('tasks.ts', TASKS.replace('await main', 'void main'));
+  expect(await project.performed()).toBe('tsx one');
+  expect(await project.launch(['--list'])).toMatchObject({ said: 'bundle one', status: 0 });
+  project.write('tasks.ts', TASKS.replace(/await main.*/, 'void [main, say, fail];'));
+  const { said, rest, status } = await project.launch(['say']);
+  expect([said, status]).toEqual(['tsx one', 2]);
+  expect(rest).toBe(
+    'slipway: tasks.ts never calls main, so nothing was done\n  write at its end: await main(import.meta, { tasks: [ … ] })\n',
+  );
+});
+
 test('a tasks.ts that exports something is bundled like any other', async () => {
   project.write('tasks.ts', `${TASKS}export const more = 1;\n`);
   await project.performed();

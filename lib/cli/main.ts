@@ -17,6 +17,8 @@ type Meta = ImportMeta | { readonly url: string };
  * Everything beyond listing is loaded only when it is needed.
  */
 export async function main(meta: Meta, project: Project): Promise<void> {
+  // To `scripts/launch.cjs`, where it started this process: a `tasks.ts` that never comes here does nothing.
+  (globalThis as { readonly [of: symbol]: (() => void) | undefined })[Symbol.for('slipway.called')]?.();
   for (const stream of [process.stdout, process.stderr]) stream.on('error', unheard);
   process.exitCode = await guarded(() => carryOut(meta, project));
   setTimeout(() => process.exit(), LAST_CALL_MS).unref();
