@@ -145,11 +145,15 @@ export function readRuns(slipwayDir: string): readonly KeptRun[] {
   return runs.sort((a, b) => laterFirst(secondOf(a.id), secondOf(b.id)) || laterFirst(a.record.at, b.record.at));
 }
 
+/** Of `newRunId`; what else lies there, a `.DS_Store` say, is no run. */
+const RUN_ID = /^\d{8}-\d{6}-\w+$/;
+
 /** All run folders, the latest second first, none of them read yet: each start asks them only whether they are over. */
 export function listRuns(slipwayDir: string): KeptRun[] {
   const folder = join(slipwayDir, 'runs');
   if (!existsSync(folder)) return [];
-  const runs = readdirSync(folder).map((run) => new RunFolder(run, `${folder}/${run}`));
+  const ids = readdirSync(folder).filter((name) => RUN_ID.test(name));
+  const runs = ids.map((run) => new RunFolder(run, `${folder}/${run}`));
   return runs.sort((a, b) => laterFirst(secondOf(a.id), secondOf(b.id)));
 }
 

@@ -16,6 +16,7 @@ import {
 import { summaryOf } from '../../lib/cli/verbs/history.ts';
 import { makePlan } from '../../lib/engine/graph.ts';
 import { sha256 } from '../../lib/host/hash.ts';
+import { reapLeftovers } from '../../lib/host/ledger.ts';
 import type { Plan } from '../../lib/model/plan.ts';
 import { task, type TaskSpec } from '../../lib/model/task.ts';
 import { toldTasks } from '../../lib/report/told-run.ts';
@@ -43,6 +44,19 @@ test('a plan that a power cut left empty, or cut short, is no run', () => {
     writeFileSync(path, text);
     expect(readRuns(folder).map(({ id }) => id)).toEqual(['20260101-000000-aaaa']);
   }
+});
+
+test('a file that lies beside the runs is none', async () => {
+  const own = mkdtempSync(join(tmpdir(), 'slipway-runs-'));
+  const plan = planOf((p) => void p.run(['true'], { effect: 'reads' }));
+  beginRun(own, '20260101-000000-aaaa', plan, ABOUT);
+  writeFileSync(join(own, 'runs/.DS_Store'), '');
+  const runs = listRuns(own);
+  forgetOldRuns(own, runs);
+  expect(leftovers(runs)).toEqual([]);
+  expect(readRuns(own).map(({ id }) => id)).toEqual(['20260101-000000-aaaa']);
+  expect(await reapLeftovers(own)).toEqual([]);
+  rmSync(own, { recursive: true });
 });
 
 test('a run is over when its last whole line says so, and left what its lines say otherwise', () => {
