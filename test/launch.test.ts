@@ -442,6 +442,19 @@ test('a tasks.ts that never calls main is told what is missing; one that does no
   );
 });
 
+test('a project that is gone does not come back, and a tasks.ts that is gone refuses nothing', async () => {
+  const build = (): ReturnType<Launched['run']> =>
+    project.run(process.execPath, [
+      ...[join(ROOT, 'scripts/launch/build.mjs'), join(project.path, 'gone/tasks.ts')],
+      ...[join(project.path, 'gone/.slipway/bundle/1'), 'key'],
+    ]);
+  expect((await build()).status).toBe(1);
+  expect(existsSync(join(project.path, 'gone'))).toBe(false);
+  mkdirSync(join(project.path, 'gone'));
+  expect((await build()).status).toBe(1);
+  expect(readdirSync(join(project.path, 'gone/.slipway/bundle/1'))).toEqual([]);
+});
+
 test('a tasks.ts that exports something is bundled like any other', async () => {
   project.write('tasks.ts', `${TASKS}export const more = 1;\n`);
   await project.performed();

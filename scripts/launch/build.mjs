@@ -193,9 +193,9 @@ class Builder {
     // Node's own answer comes first for what JavaScript imports, and for what is named from the root.
     const asTypeScript = /\.[cm]?ts$/.test(importer) || (allowJs ?? checkJs) === true;
     const asked = asTypeScript && !said.startsWith('/') ? meant : [path, ...meant];
-    const found = asked.find((one) => fs.existsSync(one)) ?? path;
-    if (!fs.statSync(found, { throwIfNoEntry: false })?.isFile()) throw new Refused(`${said} is no file's whole name`);
-    for (const one of asked.slice(0, asked.indexOf(found))) this.#absent.add(one);
+    const found = asked.find((one) => fs.existsSync(one));
+    for (const one of found === undefined ? asked : asked.slice(0, asked.indexOf(found))) this.#absent.add(one);
+    if (found === undefined || !fs.statSync(found).isFile()) throw new Refused(`${said} is no file's whole name`);
     return { path: this.#real(found) };
   }
 
@@ -389,6 +389,15 @@ function removeOld(folder, kept) {
     for (const end of ['', '.map', '.code']) fs.rmSync(join(folder, name + end), { force: true });
 }
 
+/**
+ * Makes a folder, but none above it that is gone: nobody waits for this, and a project may have been removed since.
+ * @type {(project: string, folder: string) => void}
+ */
+function makeBelow(project, folder) {
+  if (dirname(folder) !== project) makeBelow(project, dirname(folder));
+  if (!fs.existsSync(folder)) fs.mkdirSync(folder, { mode: 0o700 });
+}
+
 /** @type {(tasks: string, folder: string, key: string, loaded: readonly string[]) => Promise<void>} */
 async function make(tasks, folder, key, loaded) {
   const builder = new Builder(tasks);
@@ -403,7 +412,8 @@ async function make(tasks, folder, key, loaded) {
     write(join(folder, bundle), code);
   } catch (error) {
     refused = whyRefused(error);
-    if (refused === null) throw error;
+    // What is gone is nothing that a bundle might do otherwise.
+    if (refused === null || !fs.existsSync(tasks)) throw error;
   }
   const { sources, absent, links } = builder.inputs();
   const files = bundle === null ? sources : [...sources, writtenAs(join(folder, bundle))];
@@ -430,7 +440,7 @@ function whyRefused(error) {
 
 const [tasks = '', folder = '', key = '', ...loaded] = process.argv.slice(2);
 os.setPriority(19);
-fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+makeBelow(dirname(tasks), folder);
 const turn = join(folder, 'building');
 const begun = fs.statSync(turn, { throwIfNoEntry: false });
 if (begun && Date.now() - begun.mtimeMs > ABANDONED_MS) fs.rmSync(turn, { force: true });
