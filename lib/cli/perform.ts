@@ -178,6 +178,9 @@ export async function live(
     commands: commandsIn(plan),
   });
   const signals = watching ? { cancel: watching.cancel, release: () => undefined } : cancelOnSignals();
+  const withdraw = signals.cancel.onCancel(() =>
+    reporter.event({ type: 'run-stopping', goesOn: undoes !== undefined }),
+  );
   const before = new Set(watching?.holding.ids);
   const emit = (event: RunEvent): void => {
     watching?.heard(event);
@@ -208,7 +211,7 @@ export async function live(
         ...(watching && { holding: watching.holding }),
       },
       emit,
-    );
+    ).finally(withdraw);
     await reporter.close();
     await tellPlaces(plan, places, manner);
     return status;

@@ -11,6 +11,7 @@ import type { Plan } from '../model/plan.ts';
 import type { Cancel } from '../model/ports.ts';
 import { explainFailure } from '../report/explain.ts';
 import { neutral } from '../report/neutral.ts';
+import { stoppingWords } from '../report/stopping.ts';
 import type { Context } from './context.ts';
 import { perform, type PerformOptions, type Prepared, type Watching } from './perform.ts';
 import { say } from './reporting.ts';
@@ -73,6 +74,7 @@ export async function watch(context: Context, prepared: Prepared, options: Perfo
           return found;
         });
         selfWriters.forget();
+        if (cancelledBy(cancel) !== null && holding.ids.length > 0) say(stoppingWords(false));
       }
       if (cancelledBy(cancel) !== null) break;
       say(`changed: ${named(changes)}`);

@@ -48,6 +48,7 @@ export async function walkDeadMan(
   const entered = await around.enter(follower.replays);
   if (!entered.ok) return entered;
   const walked = await around.body(inside);
+  if (!walked.ok) follower.deviceUndoes(item.id, item.scope.place);
   const ended = await attempt(() => settleSwitch(entered.entered, walked.ok));
   await around.leave(entered.entered);
   if (!ended.ok) {

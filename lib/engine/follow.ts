@@ -58,6 +58,7 @@ export function eventsOf({ emit, line }: Sink, task: string, past: Before | null
     replays: past !== null,
     step(what: 'started' | 'finished' | 'failed', step: Step, at: At, more?: Json | Failure) {
       if (at.undoing) {
+        if (what === 'started') emit({ type: 'undo-step-started', id: step.id, line: line(step) });
         if (what === 'finished') emit({ type: 'step-undone', id: step.id, line: line(step) });
         return;
       }
@@ -110,6 +111,7 @@ export function eventsOf({ emit, line }: Sink, task: string, past: Before | null
       emit({ type: 'undo-started', id, because, ...pass(at) });
       return true;
     },
+    deviceUndoes: (id, place) => emit({ type: 'device-undoes', id, place }),
     undoFinished: (id, at) => emit({ type: 'undo-finished', id, ...pass(at) }),
     undoFailed: (id, failure) => emit({ type: 'undo-failed', id, failure }),
   };

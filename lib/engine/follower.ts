@@ -2,7 +2,7 @@ import type { Failure } from '../model/failure.ts';
 import type { Json } from '../model/json.ts';
 import type { ArmedChange, Cancel, StepProgress } from '../model/ports.ts';
 import type { StepId } from '../model/ref.ts';
-import type { Item, Scope, Step } from '../model/step.ts';
+import type { Item, Place, Scope, Step } from '../model/step.ts';
 import type { Facts } from './facts.ts';
 
 /** How sure it is that a step happens: on success every certain one was performed. */
@@ -91,6 +91,8 @@ export interface Follower {
   scope(what: 'entered' | 'left', id: StepId, scope: Scope): void;
   /** False: this change was put back by an earlier life of the run. */
   undoStarted(id: StepId, at: At, because: Failure): boolean;
+  /** The device is asked to put back what its switch holds. */
+  deviceUndoes(id: StepId, place: Place): void;
   undoFinished(id: StepId, at: At): void;
   undoFailed(id: StepId, failure: Failure): void;
 }

@@ -24,8 +24,17 @@ const DURABLE: ReadonlySet<RunEvent['type']> = new Set([
 
 export const isDurable = (event: RunEvent): boolean => DURABLE.has(event.type);
 
-/** Output goes to files of its own, how far a step has come is soon untrue; everything else is journaled. */
-export const isJournaled = (event: RunEvent): boolean => event.type !== 'step-output' && event.type !== 'step-progress';
+/** Output goes to files of its own, and what is only told to people is soon untrue. */
+const TOLD: ReadonlySet<RunEvent['type']> = new Set([
+  'run-stopping',
+  'step-output',
+  'step-progress',
+  'undo-step-started',
+  'device-undoes',
+] as const);
+
+/** Everything is, but what is only told. */
+export const isJournaled = (event: RunEvent): boolean => !TOLD.has(event.type);
 
 /** What a cut-off run left to be done, read from its journal. */
 export interface Leftover extends Past {

@@ -173,6 +173,7 @@ function shower(
     mustEnter: () => false,
     scope: nothing,
     undoStarted: () => false,
+    deviceUndoes: nothing,
     undoFinished: nothing,
     undoFailed: nothing,
   };

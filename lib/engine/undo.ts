@@ -108,6 +108,7 @@ function retracer(past: Leftover, made: Step[]): Follower {
     mustEnter: () => false,
     scope: nothing,
     undoStarted: () => false,
+    deviceUndoes: nothing,
     undoFinished: nothing,
     undoFailed: nothing,
   };

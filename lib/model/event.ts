@@ -24,6 +24,8 @@ export type RunEvent =
       readonly pid: number;
     }
   | { readonly type: 'run-resumed'; readonly run: string; readonly pid: number }
+  /** A signal came while it went on; only told, not journaled. An undo goes on to its end. */
+  | { readonly type: 'run-stopping'; readonly goesOn: boolean }
   | { readonly type: 'task-started'; readonly task: string }
   /** Another run makes outputs that overlap: it waits for its turn. */
   | { readonly type: 'task-waits'; readonly task: string; readonly holder: string }
@@ -54,6 +56,10 @@ export type RunEvent =
   | { readonly type: 'scope-entered'; readonly id: StepId; readonly scope: Scope }
   | { readonly type: 'scope-left'; readonly id: StepId; readonly scope: Scope }
   | ({ readonly type: 'undo-started'; readonly because: Failure } & Pass)
+  /** A step that puts back begins; only told, not journaled. */
+  | { readonly type: 'undo-step-started'; readonly id: StepId; readonly line: string }
+  /** A device begins to put back by itself what its switch holds; only told, not journaled. */
+  | { readonly type: 'device-undoes'; readonly id: StepId; readonly place: Place }
   | { readonly type: 'step-undone'; readonly id: StepId; readonly line: string }
   | ({ readonly type: 'undo-finished' } & Pass)
   | { readonly type: 'undo-failed'; readonly id: StepId; readonly failure: Failure }

@@ -27,6 +27,7 @@ export function groupedReporter(write: Write, options: PlainOptions, marks?: Mar
       line: (task, text, service) => groups.line(task, service === undefined ? text : `${service} │${text}`),
       begin: (task, text) => groups.line(task, text),
       end: (task, text) => groups.end(task, `${paint('cyan', task)} ${text}`),
+      say: (text) => write(`${text}\n`),
       close(lines: readonly string[], outcomes: Outcomes) {
         groups.close();
         for (const text of lines) write(`${text}\n`);

@@ -33,6 +33,8 @@ export class Outcomes {
   readonly undone: string[] = [];
   /** What did not get through to somebody who was to be told: `slack: it answered 500`. */
   readonly untold = new Set<string>();
+  /** A signal came while it went on. */
+  stopping: Extract<RunEvent, { readonly type: 'run-stopping' }> | null = null;
   readonly #taskOf = new Map<StepId, string>();
   readonly #telling = new Set<StepId>();
   readonly #ending = new Set<StepId>();
@@ -71,6 +73,12 @@ export class Outcomes {
       case 'undo-started':
         if (event.because.reason === 'no-longer-needed') this.#ending.add(event.id);
         return [];
+      case 'undo-step-started':
+        this.#puttingBack(event.id, event.line);
+        return [];
+      case 'device-undoes':
+        this.#puttingBack(event.id, `${event.place} puts back`);
+        return [];
       case 'step-undone':
         // The end of a service that did its work puts nothing back.
         if (!this.#ending.has(event.id.replace(/\.undo\..*$/, ''))) this.undone.push(event.line);
@@ -80,6 +88,9 @@ export class Outcomes {
         return [];
       case 'task-finished':
         this.#taskEnded(event, nowMs);
+        return [];
+      case 'run-stopping':
+        this.stopping = event;
         return [];
       case 'run-finished':
         this.finished = event;
@@ -92,6 +103,11 @@ export class Outcomes {
   /** The task that a step stands in. */
   taskOf(id: StepId): string {
     return this.#taskOf.get(id) ?? id.slice(0, Math.max(0, id.lastIndexOf('/')));
+  }
+
+  #puttingBack(id: StepId, what: string): void {
+    const task = this.tasks.get(this.taskOf(id));
+    if (task) [task.doing, task.progress] = [`↩ ${what}`, null];
   }
 
   #stepEnded(event: Extract<RunEvent, { readonly type: 'step-finished' | 'step-failed' }>): readonly string[] {

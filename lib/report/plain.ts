@@ -28,6 +28,10 @@ export function plainReporter(write: Write, options: PlainOptions): Reporter {
       line(task, text);
     },
     end: line,
+    say(text: string) {
+      whole = null;
+      write(`${text}\n`);
+    },
     close(lines: readonly string[], outcomes: Outcomes) {
       for (const text of lines) write(`${text}\n`);
       after?.(outcomes);

@@ -11,6 +11,7 @@ import { neutral } from './neutral.ts';
 import { duration, Outcomes } from './outcome.ts';
 import { progressWords } from './progress.ts';
 import type { Around, Reporter } from './reporter.ts';
+import { stoppingWords } from './stopping.ts';
 
 /** The shortest time between two lines of one step's progress, and before the first, in ms. */
 const PROGRESS_MS = 5_000;
@@ -23,6 +24,8 @@ export interface Sink {
   begin(task: string, text: string): void;
   /** A task's last line. */
   end(task: string, text: string): void;
+  /** A line of the run itself. */
+  say(text: string): void;
   /** What stands at the end of the run. */
   close(lines: readonly string[], outcomes: Outcomes): void;
   /** The task of which the output stands right above. */
@@ -65,6 +68,8 @@ export function tellTo(sink: Sink, { color, plan, around, nowMs = () => performa
       case 'run-resumed':
         resumed = true;
         return;
+      case 'run-stopping':
+        return sink.say(paint('yellow', stoppingWords(event.goesOn)));
       case 'step-started':
         return sink.begin(event.task, event.line);
       case 'step-progress':

@@ -2,6 +2,7 @@ import type { Plan } from '../model/plan.ts';
 import type { Paint } from './colors.ts';
 import { duration, type Outcomes, type TaskState } from './outcome.ts';
 import { shareWords } from './progress.ts';
+import { stoppingShort } from './stopping.ts';
 import { fit, widthOf } from './width.ts';
 
 /** Most rows of tasks that are ever shown at once, however many run. */
@@ -33,7 +34,8 @@ export function windowOf(outcomes: Outcomes, plan: Plan, frame: Frame): Window {
   const all = [...outcomes.tasks.values()];
   const running = all.filter(({ state }) => state === 'running');
   const failed = all.filter(({ state }) => state === 'failed');
-  const title = titleOf(all.length - running.length, plan.nodes.length, failed.length, running.length);
+  const counts = titleOf(all.length - running.length, plan.nodes.length, failed.length, running.length);
+  const title = outcomes.stopping === null ? counts : `${stoppingShort(outcomes.stopping.goesOn)} · ${counts}`;
   // Failed ones first: they are what somebody waits to see.
   const wanted = [...failed.slice(-2), ...running];
   const room = Math.max(0, Math.min(MAX_ROWS + 1, height - 1));

@@ -94,7 +94,11 @@ describe('a deploy that is signalled', () => {
       () => undone() || (SIGNALS.forEach(({ signal }) => deploy.child.kill(signal)), false),
       30_000,
     );
-    expect(await deploy.ended).toMatchObject({ status: 130, signal: null });
+    const ended = await deploy.ended;
+    expect(ended).toMatchObject({ status: 130, signal: null });
+    // Said once, and before anything is put back.
+    expect(ended.stdout.split('\n').filter((line) => /^stopping: |↩/.test(line))[0]).toMatch(/^stopping: /);
+    expect(ended.stdout.match(/^stopping: /gm)).toHaveLength(1);
     await isBack('many signals');
   });
 

@@ -96,6 +96,11 @@ describe('inside a dead-man’s switch', () => {
     const { status, events } = await run(planOf(steps), performer);
     expect(performer.did).toEqual(['upload', 'arm new', 'stop', 'confirm', 'not upload']);
     expect(performer.ends).toEqual([false]);
+    // Whoever looks on sees it before it is done.
+    expect(short(events, 'device-undoes', 'undo-step-started')).toEqual([
+      'device-undoes t/2',
+      'undo-step-started t/1.undo.1',
+    ]);
     expect(short(events, 'step-undone')).toEqual([
       'step-undone t/2.2.undo.1',
       'step-undone t/2.1.undo.1',

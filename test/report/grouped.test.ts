@@ -67,6 +67,11 @@ test('one task prints as it goes, the others together once it ended, however the
   expect(text).toContain('c cancelled · 0.1 s\n');
 });
 
+test('a signal is acknowledged at once, also while another task has the group', () => {
+  const text = grouped([...begin('a'), ...begin('b'), { type: 'run-stopping', goesOn: false }, prints('a/1', 'x\n')]);
+  expect(text).toMatch(/^── a\nderives here: make a\nstopping: .*\n  x\n$/);
+});
+
 test('what prints first is seen before it ends', () => {
   expect(grouped([...begin('a'), prints('a/1', 'so far\n')])).toBe('── a\nderives here: make a\n  so far\n');
 });

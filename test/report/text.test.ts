@@ -109,6 +109,18 @@ put back: 1 step
 `);
 });
 
+test('plain: a signal is acknowledged at once, in a line of the run, with what becomes of another one', () => {
+  expect(
+    played([
+      { type: 'task-started', task: 'deploy' },
+      { type: 'run-stopping', goesOn: false },
+    ]),
+  ).toBe('stopping: what was begun is put back, or finished where it is confirmed; another Ctrl-C changes nothing\n');
+  expect(played([{ type: 'run-stopping', goesOn: true }])).toBe(
+    'an undo goes on to its end; another Ctrl-C changes nothing\n',
+  );
+});
+
 test('plain: output that nothing stands between is not told twice; what was not put back is', () => {
   const text = played([
     { type: 'task-started', task: 'deploy' },
