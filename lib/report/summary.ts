@@ -1,3 +1,4 @@
+import { servicesOf } from '../engine/services.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Paint } from './colors.ts';
 import type { Around } from './reporter.ts';
@@ -54,17 +55,22 @@ function saved({ tasks }: Outcomes, plan: Plan, around: Around): number {
   return ms;
 }
 
-/** The chain of needs that took longest, by what its tasks took; `null` where there is too little to compare. */
+/**
+ * The chain of needs that took longest, by what its tasks took; `null` where there is too little to compare. A service
+ * counts in the time of who waited for it: its own is as long as it was up.
+ */
 function criticalPath(
   plan: Plan,
   tasks: ReadonlyMap<string, TaskState>,
 ): { readonly ms: number; readonly links: readonly string[] } | null {
-  const ran = ({ state }: TaskState): boolean => state === 'done' || state === 'failed' || state === 'cancelled';
+  const { services } = servicesOf(plan);
+  const ran = ({ task, state }: TaskState): boolean =>
+    !services.has(task) && (state === 'done' || state === 'failed' || state === 'cancelled');
   if ([...tasks.values()].filter(ran).length < MIN_TASKS) return null;
   const ends = new Map<string, { readonly ms: number; readonly before: string | null }>();
   let last: string | null = null;
   for (const { id, needs } of plan.nodes) {
-    const ownMs = tasks.get(id)?.durationMs ?? 0;
+    const ownMs = services.has(id) ? 0 : (tasks.get(id)?.durationMs ?? 0);
     const before = longest(needs, ends);
     ends.set(id, { ms: ownMs + (before === null ? 0 : (ends.get(before)?.ms ?? 0)), before });
     last = longest(last === null ? [id] : [last, id], ends);

@@ -8,6 +8,9 @@ import type { Around } from '../../lib/report/reporter.ts';
 import { rerun } from '../../lib/report/rerun.ts';
 import { around, begin, ends, fails, failure, node, over, planOf, prints } from './around.ts';
 
+/** What a task that keeps services up is made of, as far as reports look at it. */
+const HOLDS = { items: [{ type: 'hold' as const, id: 'h' }], result: null };
+
 function ending(plan: Plan, events: readonly RunEvent[], more: Partial<Around> = {}): readonly string[] {
   const outcomes = new Outcomes();
   for (const event of events) outcomes.add(event, 0);
@@ -39,6 +42,26 @@ test('the critical path is the longest chain by time, not by count', () => {
   expect(
     ending(plan, [...events.flatMap(([task, ms]) => [...begin(task), ...ends(task, ms)]), over('done', 66_000)]),
   ).toEqual(['critical path 1 min 6 s: install 2.0 s → build 1 min 1 s → test 3.0 s', '6 done · 1 min 6 s']);
+});
+
+test('services are up at the same time, as long as they are needed: the critical path is never longer than the run', () => {
+  const plan = planOf([
+    node('setup'),
+    node('database', { needs: ['setup'] }),
+    node('exchange', { needs: ['setup'], body: HOLDS }),
+    node('backend', { needs: ['database', 'exchange'], body: HOLDS }),
+    node('test', { needs: ['backend'] }),
+  ]);
+  const events = [
+    ['setup', 2000],
+    ['database', 1000],
+    ['exchange', 25_000],
+    ['backend', 25_000],
+    ['test', 24_000],
+  ] as const;
+  expect(
+    ending(plan, [...events.flatMap(([task, ms]) => [...begin(task), ...ends(task, ms)]), over('done', 28_000)]),
+  ).toEqual(['critical path 27 s: setup 2.0 s → database 1.0 s → test 24 s', '5 done · 28 s']);
 });
 
 test('of a long path the longest tasks are named; two tasks need no path', () => {
