@@ -27,6 +27,7 @@ export const isDurable = (event: RunEvent): boolean => DURABLE.has(event.type);
 /** Output goes to files of its own, and what is only told to people is soon untrue. */
 const TOLD: ReadonlySet<RunEvent['type']> = new Set([
   'run-stopping',
+  'task-up',
   'step-output',
   'step-progress',
   'undo-step-started',

@@ -17,6 +17,7 @@ import type { Hold, Holding } from './holding.ts';
 import { NO_SERVICES, RunServices } from './run-services.ts';
 import { schedule, type Capacity, type NodeState } from './schedule.ts';
 import { brings, countServices, scheduled, serviceCheck, servicesOf, type ServicesOf } from './services.ts';
+import { StandIns } from './stand-ins.ts';
 import { Walker } from './walk.ts';
 
 /** What a run is performed with. */
@@ -72,6 +73,7 @@ export async function runPlan(plan: Plan, options: RunOptions, past?: Past): Pro
     (node) => run.begin(node),
   );
   await run.services.finish(() => run.outcome() === 'done');
+  run.standIns.end();
   const outcome = run.outcome();
   const status = statusOfRun(outcome, options.cancel.cancelled);
   options.emit({
@@ -96,6 +98,7 @@ class PlanRun {
   readonly #freshness: Freshness;
   readonly #servicesOf: ServicesOf;
   readonly services: RunServices;
+  readonly standIns: StandIns;
   readonly #facts = new Facts();
   readonly #failures: Failure[] = [];
   /** Tasks that ended fresh. */
@@ -110,6 +113,11 @@ class PlanRun {
     const walk = async (node: PlanNode, hold: Hold): Promise<Failure | null> => (await this.#node(node, hold)).failure;
     // A resumed run only puts back, task by task, and brings nothing up.
     this.services = new RunServices(past ? NO_SERVICES : services, { ...options, facts: this.#facts, walk });
+    this.standIns = new StandIns(
+      past ? NO_SERVICES.standIns : services.standIns,
+      options.emit,
+      options.holding !== undefined,
+    );
     for (const [id, value] of past?.facts ?? []) this.#facts.set(id, known(value));
   }
 
@@ -123,16 +131,18 @@ class PlanRun {
   /** A task to its end; a service until it is up. */
   async begin(node: PlanNode): Promise<NodeState> {
     const service = this.services.get(node.id);
-    if (service) return (await service.ready) ? 'up' : 'failed';
+    if (service) {
+      if (!(await service.ready)) return 'failed';
+      this.standIns.isUp(node.id);
+      return 'up';
+    }
     return (await this.#node(node)).state;
   }
 
   async #node(node: PlanNode, hold?: Hold): Promise<Finished> {
     const { emit, clock } = this.#options;
     const startedMs = clock.nowMs();
-    const finish = (outcome: TaskOutcome, failure?: Failure): Finished => {
-      this.services.leave(node);
-      if (outcome === 'fresh') this.#fresh.add(node.id);
+    const tell = (outcome: TaskOutcome, failure?: Failure): void =>
       emit({
         type: 'task-finished',
         task: node.id,
@@ -140,6 +150,12 @@ class PlanRun {
         durationMs: clock.nowMs() - startedMs,
         ...(failure ? { failure } : {}),
       });
+    const finish = (outcome: TaskOutcome, failure?: Failure): Finished => {
+      this.services.leave(node);
+      if (outcome === 'fresh') this.#fresh.add(node.id);
+      if (hold) this.standIns.ended(node.id, outcome);
+      if (!failure && this.standIns.has(node.id)) this.standIns.begin(node.id, tell);
+      else tell(outcome, failure);
       const state = outcome === 'failed' || outcome === 'cancelled' ? outcome : 'done';
       return { state, failure: failure ?? null };
     };
@@ -226,6 +242,8 @@ class PlanRun {
     const reached = (): void => {
       isUp = true;
       this.#keepBlocks(node);
+      this.#options.emit({ type: 'task-up', task: node.id });
+      this.standIns.began(node.id);
       hold?.reached();
     };
     for (let attempt = 1; ; attempt++) {

@@ -15,6 +15,8 @@ export interface ServicesOf {
   readonly services: ReadonlyMap<string, PlanNode>;
   /** Services that are asked for themselves, or through a goal without steps: up until the run is cancelled. */
   readonly goals: ReadonlySet<string>;
+  /** Tasks without steps that stand for such services, and for which: they end with them. */
+  readonly standIns: ReadonlyMap<string, readonly string[]>;
   /** Services that a task needs, also through tasks without steps; empty for those, which only pass them on. */
   readonly uses: (node: PlanNode) => readonly string[];
 }
@@ -30,7 +32,8 @@ const holds = (node: PlanNode): boolean => {
 export function servicesOf(plan: Plan): ServicesOf {
   const holding = new Set(plan.nodes.filter(holds).map(({ id }) => id));
   const none: readonly string[] = [];
-  if (holding.size === 0) return { nodes: plan.nodes, services: new Map(), goals: new Set(), uses: () => none };
+  if (holding.size === 0)
+    return { nodes: plan.nodes, services: new Map(), goals: new Set(), standIns: new Map(), uses: () => none };
   const needed = new Map<string, readonly string[]>();
   /** What whoever needs this node gets to hold on to. */
   const handed = (node: PlanNode): readonly string[] =>
@@ -40,10 +43,16 @@ export function servicesOf(plan: Plan): ServicesOf {
   // Needs come first, so each is known by then.
   for (const node of plan.nodes) needed.set(node.id, [...new Set(node.needs.flatMap((id) => handed(at(id))))]);
   const nodes = hoisted(plan.nodes, holding);
+  const goals = new Set(plan.goals.flatMap((id) => handed(at(id))));
+  const standIns = plan.nodes.flatMap((node) => {
+    const services = holding.has(node.id) ? none : handed(node);
+    return services.length > 0 && services.every((id) => goals.has(id)) ? [[node.id, services] as const] : [];
+  });
   return {
     nodes,
     services: new Map(nodes.filter(({ id }) => holding.has(id)).map((node) => [node.id, node])),
-    goals: new Set(plan.goals.flatMap((id) => handed(at(id)))),
+    goals,
+    standIns: new Map(standIns),
     uses: (node) => (node.body.items.length === 0 ? none : (needed.get(node.id) ?? none)),
   };
 }

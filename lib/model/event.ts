@@ -31,6 +31,8 @@ export type RunEvent =
   | { readonly type: 'task-waits'; readonly task: string; readonly holder: string }
   /** Whether it runs, and why. */
   | { readonly type: 'task-checked'; readonly task: string; readonly check: Check }
+  /** A service, or all that a task stands for, is up; only told, not journaled. */
+  | { readonly type: 'task-up'; readonly task: string }
   /** It failed, was put back, and begins anew. */
   | { readonly type: 'task-retried'; readonly task: string }
   /** What a fresh or restored task yielded when it last ran. */

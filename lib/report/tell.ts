@@ -1,3 +1,4 @@
+import { servicesOf } from '../engine/services.ts';
 import type { RunEvent } from '../model/event.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Plan } from '../model/plan.ts';
@@ -12,6 +13,7 @@ import { duration, Outcomes } from './outcome.ts';
 import { progressWords } from './progress.ts';
 import type { Around, Reporter } from './reporter.ts';
 import { stoppingWords } from './stopping.ts';
+import { upLine } from './up.ts';
 
 /** The shortest time between two lines of one step's progress, and before the first, in ms. */
 const PROGRESS_MS = 5_000;
@@ -46,6 +48,7 @@ export function tellTo(sink: Sink, { color, plan, around, nowMs = () => performa
   let resumed = false;
   const paint = paintWith(color);
   const services = servicesHere(plan);
+  const { standIns } = servicesOf(plan);
   const of = (id: StepId): string => outcomes.taskOf(id);
 
   /** When each step's progress was last told, or first could have been. */
@@ -85,9 +88,13 @@ export function tellTo(sink: Sink, { color, plan, around, nowMs = () => performa
         return sink.line(of(event.id), `armed: ${armedWords(event.scope.place, event.scope.leaseMs)}`);
       case 'task-waits':
         return sink.line(event.task, `waits for ${event.holder}, which makes the same files`);
+      case 'task-up':
+        return plan.goals.includes(event.task) ? sink.line(event.task, upLine(plan, event.task)) : undefined;
       case 'task-retried':
         return sink.line(event.task, 'again');
       case 'task-finished':
+        // In a watch services outlive the run: that they are up was all there was to tell.
+        if (event.outcome === 'done' && standIns.has(event.task)) return;
         if (event.outcome === 'fresh') return sink.end(event.task, paint('dim', 'fresh'));
         return sink.end(event.task, `${event.outcome} · ${duration(event.durationMs)}`);
       case 'run-finished':

@@ -1,7 +1,16 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
+import { until } from '../device/poll.ts';
 import { dialled, SERVED } from './dialled.ts';
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 test('a task runs while what it needs is up, and nothing is left then', () =>
   dialled(SERVED, async (project, rigged) => {
@@ -48,6 +57,27 @@ test('a service that dies ends who needs it, with why', () =>
       );
     expect(stdout).toContain('out of memory');
   }));
+
+test('a goal that stands for services says once that they are up and where, and ends with them', async () => {
+  const more = `const web = task('web', { summary: 'w', needs: { api: api() }, steps: (p) => p.serve([{ name: 'web', argv: named('web'), port: PORT, ready: 'http://127.0.0.1:PORT/health' }]) });
+const dev = task('dev', { summary: 'd', needs: { web: web() } });
+await main(import.meta, { tasks: [dev] });`;
+  const port = String(await freePort());
+  const body = SERVED.replace(/await main.*/, more.replaceAll('PORT', port));
+  await dialled(body, async (project, rigged) => {
+    const running = project.start(['dev']);
+    (await rigged.started('api')).print('up\n');
+    const web = await rigged.started('web');
+    expect(running.text()).not.toMatch(/^dev/m);
+    await web.serve(Number(port));
+    const up = `dev │ up: api, web http://127.0.0.1:${port}/; Ctrl-C ends\n`;
+    await until('it is up', () => running.text().includes(up));
+    running.child.kill('SIGINT');
+    const { status, stdout } = await running.ended;
+    expect(status).toBe(130);
+    expect(stdout.match(/^dev .*/gm)).toEqual([up.trim(), expect.stringMatching(/^dev │ cancelled · /)]);
+  });
+});
 
 test('a port that is taken is named before anything starts', async () => {
   const other = createServer();

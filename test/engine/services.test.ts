@@ -8,6 +8,7 @@ import { readJournal, replayPerformer } from '../../lib/engine/journal.ts';
 import { showPlan } from '../../lib/engine/show.ts';
 import { retrace } from '../../lib/engine/undo.ts';
 import { MemoryStore } from './memory-store.ts';
+import type { RunEvent } from '../../lib/model/event.ts';
 import type { Plan } from '../../lib/model/plan.ts';
 import type { Recorder } from '../../lib/model/recorder.ts';
 import { secret } from '../../lib/model/ref.ts';
@@ -214,6 +215,61 @@ test('a service that is a goal, also through a task without steps, is up until C
     expect((await ran).status).toBe(130);
     expect(performer.did.at(-1)).toBe('not db up');
   }
+});
+
+describe('a goal without steps that stands for services', () => {
+  const dev = (): Plan =>
+    planned(task('dev', { summary: 'all', needs: { one: service('one'), two: service('two') } })());
+  const told = ['task-started', 'task-up', 'task-finished'] as const;
+  const endOf = (events: readonly RunEvent[], id: string): RunEvent | undefined =>
+    events.find((event) => event.type === 'task-finished' && event.task === id);
+
+  test('is up once all of them are, and ends with them', async () => {
+    const cancel = new CancelSource();
+    const performer = new ByHand();
+    const seen: RunEvent[] = [];
+    const ran = run(dev(), performer, { cancel, seen });
+    await settled();
+    for (const name of ['one address', 'one up']) await performer.finish(name);
+    await settled();
+    expect(short(seen, ...told)).not.toContain('task-up dev');
+    for (const name of ['two address', 'two up']) await performer.finish(name);
+    await settled();
+    expect(short(seen, ...told).slice(3)).toEqual(['task-up one', 'task-up two', 'task-up dev']);
+    cancel.cancel(interrupted);
+    await settled();
+    for (const name of ['not two up', 'not one up']) {
+      await performer.finish(name);
+      await settled();
+    }
+    const { events } = await ran;
+    expect(short(events, ...told).at(-1)).toBe('task-finished dev');
+    expect(endOf(events, 'dev')).toMatchObject({ outcome: 'cancelled' });
+  });
+
+  test('has failed when one of them did', async () => {
+    const performer = new Scripted();
+    const ran = run(dev(), performer);
+    await settled();
+    performer.endService(died);
+    const { events } = await ran;
+    expect(endOf(events, 'dev')).toMatchObject({ outcome: 'failed' });
+    expect(endOf(events, 'dev')).not.toHaveProperty('failure');
+    const never = await run(dev(), new Scripted({ 'one up': { fails: boom } }));
+    expect(endOf(never.events, 'dev')).toMatchObject({ outcome: 'failed' });
+    expect(short(never.events, 'task-up')).not.toContain('task-up dev');
+  });
+
+  test('is done once they are up where they outlive the run, and fresh where they were', async () => {
+    const holding = new Holding();
+    const first = await run(dev(), new Scripted(), { holding });
+    expect(short(first.events, 'task-up', 'task-finished').slice(-2)).toEqual(['task-up dev', 'task-finished dev']);
+    expect(endOf(first.events, 'dev')).toMatchObject({ outcome: 'done' });
+    const again = await run(dev(), new Scripted(), { holding });
+    expect(short(again.events, 'task-up')).toEqual([]);
+    expect(endOf(again.events, 'dev')).toMatchObject({ outcome: 'fresh' });
+    await holding.end(holding.ids, { reason: 'no-longer-needed' });
+  });
 });
 
 test('the death of one that is a goal ends the others', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ShownStep } from '../../lib/engine/show.ts';
 import type { RunEvent } from '../../lib/model/event.ts';
+import type { PlanNode } from '../../lib/model/plan.ts';
 import { wantsColor } from '../../lib/report/colors.ts';
 import { shownJson, shownText } from '../../lib/report/dry-run.ts';
 import { explain, explainFailure } from '../../lib/report/explain.ts';
@@ -14,9 +15,9 @@ const plan = planOf(
   ['deploy'],
 );
 
-function played(events: readonly RunEvent[]): string {
+function played(events: readonly RunEvent[], of = plan): string {
   let out = '';
-  const reporter = plainReporter((text) => (out += text), { color: false, plan, around });
+  const reporter = plainReporter((text) => (out += text), { color: false, plan: of, around });
   for (const event of events) reporter.event(event);
   return out;
 }
@@ -331,4 +332,44 @@ test('what a sudo or an ssh said stands in the message, and what to set beside i
   expect(explainFailure({ ...failed, said: 'no route' }).message).toBe(
     'ssh does not get into board (h:22, through proxyjump b): no route',
   );
+});
+
+test('what is up is told of goals alone, with where it answers as far as the plan knows', () => {
+  const service = (id: string, spec: object, needs: readonly string[] = []): PlanNode =>
+    node(id, {
+      needs,
+      body: {
+        items: [
+          {
+            type: 'step',
+            id: `${id}/1`,
+            kind: 'service',
+            place: 'here',
+            effect: 'changes',
+            args: { operation: 'start', name: id, spec: { argv: [id], ...spec } },
+            yields: { type: 'null' },
+          },
+          { type: 'hold', id: `${id}/2` },
+        ],
+        result: null,
+      },
+    });
+  const services = [
+    service('web', { port: 5173, ready: 'http://127.0.0.1:5173/health' }),
+    service('db', { ready: { tcp: 5432 } }),
+    service('queue', { port: 5672, ready: { log: 'up' } }),
+    service('worker', {}, ['db']),
+    service('other', {}),
+  ];
+  const dev = planOf([...services, node('dev', { needs: ['web', 'queue', 'worker'] })], ['dev']);
+  expect(
+    played(
+      [
+        { type: 'task-up', task: 'web' },
+        { type: 'task-up', task: 'dev' },
+        { type: 'task-finished', task: 'dev', outcome: 'done', durationMs: 5 },
+      ],
+      dev,
+    ),
+  ).toBe('dev    │ up: web http://127.0.0.1:5173/, db :5432, queue :5672, worker; Ctrl-C ends\n');
 });

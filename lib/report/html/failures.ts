@@ -15,7 +15,10 @@ export function failures(
   anchors: ReadonlyMap<string, string>,
 ): Markup | null {
   const wrong = ['failed', 'cancelled', ...(outcome === 'cut off' ? ['unfinished'] : [])];
-  const failed = tasks.filter((task) => wrong.includes(task.outcome));
+  // What has no failure of its own went wrong with something else that stands here.
+  const failed = tasks.filter(
+    ({ outcome: one, failure }) => wrong.includes(one) && (failure !== null || one === 'unfinished'),
+  );
   if (failed.length === 0) return null;
   return html`<section aria-labelledby="failed">
     <h2 id="failed">What went wrong</h2>
