@@ -21,6 +21,7 @@ import { wrongChannels } from './channels.ts';
 import { consented, type Said } from './consent.ts';
 import { refuseMissingSecrets, refuseUnknownDevices, variableOf, type Context } from './context.ts';
 import { STATUS } from '../model/exit-status.ts';
+import { cutOff, cutOffLine } from './cut-off.ts';
 import { devicesOf } from './devices.ts';
 import { openDurations } from './durations.ts';
 import { openTurns } from '../host/turns.ts';
@@ -244,16 +245,9 @@ const begunServices = (holding: Holding, before: ReadonlySet<string>): readonly 
 export function tellLeftovers(runs: readonly KeptRun[], plan: Plan): boolean {
   const mine = changedPlaces(plan);
   let clash = false;
-  for (const { kept, past } of leftovers(runs)) {
-    const { run, goals, plan: theirs } = kept.record;
-    const shared = [...changedPlaces(theirs)].filter((place) => mine.has(place));
-    const state =
-      kept.record.undoes !== undefined
-        ? 'something is not put back yet'
-        : past.open.length > 0
-          ? `${String(past.open.length)} changes neither confirmed nor put back`
-          : 'confirmed, but not finished';
-    say(`run ${run} (${goals.join(', ')}) was cut off: ${state}; "recover" puts that right`);
+  for (const left of leftovers(runs)) {
+    const shared = [...changedPlaces(left.kept.record.plan)].filter((place) => mine.has(place));
+    say(cutOffLine(cutOff(left)));
     clash ||= shared.length > 0;
   }
   if (clash) say('this would build on it, so nothing was done: run "recover" first');

@@ -5,16 +5,17 @@ import { explainFailure } from '../../report/explain.ts';
 import { statusLines, type LockHolder, type ShownDevice, type Vitals } from '../../report/status.ts';
 import { addressOf, type DeviceStatus } from '../afterwards.ts';
 import type { Context } from '../context.ts';
+import { cutOff, cutOffLine } from '../cut-off.ts';
 import { askOn, oneDevice, openPlaces } from '../on-device.ts';
 import { print, say, type Manner } from '../reporting.ts';
-import { newRunId } from '../runs.ts';
+import { leftovers, listRuns, newRunId } from '../runs.ts';
 
 /** What `device.vitals` answers. */
 interface AllVitals extends Vitals {
   readonly services: readonly { readonly name: string; readonly memoryMb: number | null }[];
 }
 
-/** Asks every configured device and the rehearsal device, or the given one alone. */
+/** Asks every configured device and the rehearsal device, or the given one alone; and says which runs were cut off. */
 export async function status(context: Context, manner: Manner, device: string | null): Promise<number> {
   const configured = configuredDevices(context.sources, context.project.devices ?? []);
   const names = device === null ? [...configured, REHEARSAL] : [oneDevice(context)];
@@ -39,8 +40,12 @@ export async function status(context: Context, manner: Manner, device: string | 
   } finally {
     await places.close();
   }
-  if (manner.output === 'json') print(JSON.stringify({ devices }));
-  else for (const one of devices) for (const line of statusLines(one)) print(line);
+  const left = leftovers(listRuns(context.slipwayDir)).map(cutOff);
+  if (manner.output === 'json') print(JSON.stringify({ devices, cutOff: left }));
+  else {
+    for (const one of devices) for (const line of statusLines(one)) print(line);
+    for (const one of left) print(cutOffLine(one));
+  }
   if (names.length === 1 && names[0] === REHEARSAL) say('REHEARSAL: nothing reached a real board');
   return failed ? STATUS.failed : STATUS.done;
 }
