@@ -13,7 +13,7 @@ import type { Json } from '../model/json.ts';
 import type { Plan, Planned } from '../model/plan.ts';
 import { stepLine } from '../report/line.ts';
 import type { Context } from './context.ts';
-import { variableOf } from './context.ts';
+import { refuseMissingSecrets, variableOf } from './context.ts';
 import { devicesOf } from './devices.ts';
 import { STATUS } from '../model/exit-status.ts';
 import { openFreshness } from './freshness-store.ts';
@@ -61,6 +61,7 @@ async function showConnected(
   prepared: Planned & { readonly paramSecrets: ReadonlyMap<string, string> },
   options: DryRunOptions,
 ): Promise<Shown> {
+  refuseMissingSecrets(context, prepared.plan);
   // A plan on paper loads nothing that could start a process or open a socket.
   const [{ createPlaces }, { newRunId }] = await Promise.all([import('./places.ts'), import('./runs.ts')]);
   const places = createPlaces({

@@ -67,7 +67,7 @@ export function maskedOutput(
 } {
   const { sources, project, slipwayDir } = context;
   const secrets = secretsFor(project.system?.secrets ?? [], lookupFor(sources, device), slipwayDir);
-  const mask = createMask(secrets.ok ? secrets.values.values() : []);
+  const mask = createMask(secrets.values.values());
   const streams = { stdout: mask.stream(), stderr: mask.stream() };
   return {
     output: (stream, text) => write(stream, streams[stream].push(text)),

@@ -100,7 +100,7 @@ async function perform(
   const args = settleRefs(step.args as unknown as Json, { fact: () => unknown, secret: resolve });
   const missing = unresolvedSecret(args);
   if (missing !== null)
-    return { ok: false, failure: { reason: 'missing-secret', name: missing, where: `.env.${step.place}` } };
+    return { ok: false, failure: { reason: 'missing-secret', names: [missing], where: `.env.${step.place}` } };
   const resolved = { ...step, args } as unknown as Step;
   const secrets = [...side.secrets.values(), ...options.paramSecrets.values(), ...side.hidden];
   const telling = secrets.filter((value) => value.length >= MIN_TELLING);
@@ -168,8 +168,8 @@ interface Device extends Side {
 async function openDevice(name: string, options: PlacesOptions): Promise<Device> {
   const { sources, slipwayDir, project, run, undoes = run, projectDir } = options;
   const lookup = lookupFor(sources, name);
+  // To look at a device takes none of them: one that is missing fails the step that needs it.
   const secrets = secretsFor(project.system?.secrets ?? [], lookup, slipwayDir);
-  if (!secrets.ok) throw new StepFailed(secrets.failure);
   const reached = await reach(name, options);
   const { createDevicePerformer } = await import('../device/performer.ts');
   const password = name === REHEARSAL ? null : sudoPassword(name, lookup);

@@ -8,10 +8,10 @@ import { REHEARSAL } from './device.ts';
 /** Bytes of a generated secret, written as hexadecimal digits. */
 const GENERATED_BYTES = 32;
 
-/** The declared secrets by name, or the first that is missing. */
-export type Secrets =
-  | { readonly ok: true; readonly values: ReadonlyMap<string, string> }
-  | { readonly ok: false; readonly failure: Failure };
+/** The declared secrets by name; not `ok` where some are missing. */
+export type Secrets = { readonly values: ReadonlyMap<string, string> } & (
+  { readonly ok: true } | { readonly ok: false; readonly failure: Failure }
+);
 
 /**
  * The declared secrets of a device. A real device has them in `.env.<target>`, `.env` or the environment; the
@@ -34,10 +34,12 @@ function collect(names: readonly string[], value: (name: string) => string | und
   const values = new Map<string, string>();
   for (const name of names) {
     const found = value(name);
-    if (found === undefined || found === '') return { ok: false, failure: { reason: 'missing-secret', name, where } };
-    values.set(name, found);
+    if (found !== undefined && found !== '') values.set(name, found);
   }
-  return { ok: true, values };
+  const missing = names.filter((name) => !values.has(name));
+  return missing.length === 0
+    ? { ok: true, values }
+    : { ok: false, values, failure: { reason: 'missing-secret', names: missing, where } };
 }
 
 /** Secrets made once and kept: a second rehearsal finds the same ones, and a newly declared name is added. */

@@ -71,7 +71,7 @@ export type Failure =
   | { readonly reason: 'no-python'; readonly place: string; readonly found: string | null }
   | { readonly reason: 'lock-held'; readonly place: string; readonly name: string; readonly holder: string }
   | { readonly reason: 'device-refused'; readonly place: string; readonly code: string; readonly detail: string }
-  | { readonly reason: 'missing-secret'; readonly name: string; readonly where: string }
+  | { readonly reason: 'missing-secret'; readonly names: readonly string[]; readonly where: string }
   | { readonly reason: 'approval-stale'; readonly step: StepId; readonly approved: string; readonly now: string }
   | { readonly reason: 'output-missing'; readonly task: string; readonly path: string }
   /** An output glob of the task matches one of its inputs, or of those of a service that it needs. */

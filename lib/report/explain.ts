@@ -169,9 +169,12 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `${place} refused (${code})${detail === '' ? '' : `: ${detail}`}`,
     next: 'see what is there now: status',
   }),
-  'missing-secret': ({ name, where }) => ({
-    message: `the secret ${name} is not set: ${where}`,
-    next: `set it there; "config" shows every setting's source`,
+  'missing-secret': ({ names, where }) => ({
+    message:
+      names.length === 1
+        ? `the secret ${names.join()} is not set: ${where}`
+        : `the secrets ${names.join(', ')} are not set: ${where}`,
+    next: `set ${names.length === 1 ? 'it' : 'them'} there; "config" shows every setting's source`,
   }),
   'approval-stale': ({ step, approved, now }) => ({
     message: `what was approved is not what would run now: ${step} was "${approved}", and is "${now}"`,

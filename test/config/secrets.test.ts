@@ -19,9 +19,15 @@ test('a real device: from its file, .env or the environment; a missing one says 
   expect(values(secrets(sources, 'jetson'))).toEqual({ DJANGO_SECRET_KEY: 'own', TOKEN: 'env' });
   expect(values(secrets(sources, 'lab'))).toEqual({
     reason: 'missing-secret',
-    name: 'DJANGO_SECRET_KEY',
+    names: ['DJANGO_SECRET_KEY'],
     where: '.env.lab (or the environment)',
   });
+});
+
+test('all that are missing are named, and what there is is there all the same', async () => {
+  const found = secrets(await sourcesOf({ '.env': 'B=set' }), 'lab', ['A', 'B', 'C']);
+  expect(values(found)).toMatchObject({ names: ['A', 'C'] });
+  expect([...found.values]).toEqual([['B', 'set']]);
 });
 
 test('the rehearsal device: never from the shell or .env', async () => {
@@ -39,7 +45,7 @@ test('the rehearsal device: never from the shell or .env', async () => {
   expect(values(secrets(own, 'rehearsal', ['TOKEN']))).toEqual({ TOKEN: 'sandbox' });
   expect(values(secrets(own, 'rehearsal'))).toEqual({
     reason: 'missing-secret',
-    name: 'DJANGO_SECRET_KEY',
+    names: ['DJANGO_SECRET_KEY'],
     where: '.env.rehearsal',
   });
 });

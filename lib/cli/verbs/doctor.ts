@@ -24,7 +24,7 @@ import { newRunId } from '../runs.ts';
 /** Asks everything that a deploy would ask before it sends anything, and changes nothing; 3 when one would be refused. */
 export async function doctor(context: Context, manner: Manner, device: string | null): Promise<number> {
   const devices = askedDevices(context, device);
-  const places = openPlaces(withoutSecrets(context), newRunId(new Date()));
+  const places = openPlaces(context, newRunId(new Date()));
   const examined: Examined[] = [];
   try {
     for (const name of devices) examined.push(await examine(context, places, name));
@@ -35,12 +35,6 @@ export async function doctor(context: Context, manner: Manner, device: string | 
   else for (const one of examined) for (const line of examinedLines(one, manner.color)) print(line);
   if (devices.length === 1) tellRehearsal(devices[0] ?? '');
   return examined.some(({ checks }) => checks.some(({ state }) => state === 'problem')) ? STATUS.refused : STATUS.done;
-}
-
-/** A secret that is missing is a finding of its own, and keeps nobody from asking the device. */
-function withoutSecrets(context: Context): Context {
-  const { system, ...project } = context.project;
-  return { ...context, project: system === undefined ? project : { ...project, system: { ...system, secrets: [] } } };
 }
 
 async function examine(context: Context, places: Places, name: string): Promise<Examined> {
