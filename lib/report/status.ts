@@ -1,3 +1,4 @@
+import type { Failure } from '../model/failure.ts';
 import { textOf, type Json } from '../model/json.ts';
 import { neutral } from './neutral.ts';
 
@@ -28,6 +29,12 @@ export interface ShownDevice {
   readonly lock: LockHolder | null;
   /** The last switch of releases (docs/agent.md): `state` armed, confirmed, taking-back, stuck or taken-back. */
   readonly switch: { readonly [field: string]: Json } | null;
+}
+
+/** A device of `status --json` that could not be asked. */
+export interface UnaskedDevice {
+  readonly name: string;
+  readonly error: { readonly reason: Failure['reason']; readonly message: string; readonly next: string };
 }
 
 /** A device's state in lines: what runs, how it is, which releases there are, and who is at work. */

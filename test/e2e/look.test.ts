@@ -60,6 +60,22 @@ test('a board that cannot be reached is told as that, whatever secrets are missi
   project.write('.env.board', `BOARD_HOST=127.0.0.1\nBOARD_PORT=${String(NOBODY)}\n`);
   const { status, stderr } = await project.run(['status', '--device', 'board']);
   expect([status, stderr]).toEqual([1, expect.stringContaining('cannot be reached: ECONNREFUSED')]);
+  const json = await project.run(['status', '--device', 'board', '--json']);
+  expect([json.status, JSON.parse(json.stdout)]).toMatchObject([
+    1,
+    {
+      devices: [
+        {
+          name: 'board',
+          error: {
+            reason: 'unreachable',
+            message: `board (127.0.0.1:${String(NOBODY)}) cannot be reached: ECONNREFUSED`,
+            next: 'nothing listens there: see whether the device is up and sshd runs',
+          },
+        },
+      ],
+    },
+  ]);
   const logs = await project.run(['logs', 'web', '--device', 'board']);
   expect([logs.status, logs.stderr]).toEqual([1, expect.stringContaining('cannot be reached: ECONNREFUSED')]);
   project.write('tasks.ts', tasks);

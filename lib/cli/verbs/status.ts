@@ -2,7 +2,13 @@ import { REHEARSAL, configuredDevices, deviceConfig } from '../../config/device.
 import { lookupFor } from '../../config/lookup.ts';
 import { STATUS } from '../../model/exit-status.ts';
 import { explainFailure } from '../../report/explain.ts';
-import { statusLines, type LockHolder, type ShownDevice, type Vitals } from '../../report/status.ts';
+import {
+  statusLines,
+  type LockHolder,
+  type ShownDevice,
+  type UnaskedDevice,
+  type Vitals,
+} from '../../report/status.ts';
 import { addressOf, type DeviceStatus } from '../afterwards.ts';
 import type { Context } from '../context.ts';
 import { cutOff, cutOffLine } from '../cut-off.ts';
@@ -20,8 +26,7 @@ export async function status(context: Context, manner: Manner, device: string | 
   const configured = configuredDevices(context.sources, context.project.devices ?? []);
   const names = device === null ? [...configured, REHEARSAL] : [oneDevice(context)];
   const places = openPlaces(context, newRunId(new Date()));
-  const devices: ShownDevice[] = [];
-  let failed = false;
+  const devices: (ShownDevice | UnaskedDevice)[] = [];
   try {
     for (const name of names) {
       const [answer, vitals] = [
@@ -32,8 +37,8 @@ export async function status(context: Context, manner: Manner, device: string | 
         const found = vitals.ok ? (vitals.value as unknown as AllVitals) : null;
         devices.push(shown(context, name, answer.value as unknown as DeviceStatus, found));
       } else {
-        failed = true;
         const { message, next } = explainFailure(answer.failure);
+        devices.push({ name, error: { reason: answer.failure.reason, message, next } });
         say(`${name}: ${message}; ${next}`);
       }
     }
@@ -43,11 +48,11 @@ export async function status(context: Context, manner: Manner, device: string | 
   const left = leftovers(listRuns(context.slipwayDir)).map(cutOff);
   if (manner.output === 'json') print(JSON.stringify({ devices, cutOff: left }));
   else {
-    for (const one of devices) for (const line of statusLines(one)) print(line);
+    for (const one of devices) if (!('error' in one)) for (const line of statusLines(one)) print(line);
     for (const one of left) print(cutOffLine(one));
   }
   if (names.length === 1 && names[0] === REHEARSAL) say('REHEARSAL: nothing reached a real board');
-  return failed ? STATUS.failed : STATUS.done;
+  return devices.some((one) => 'error' in one) ? STATUS.failed : STATUS.done;
 }
 
 function shown(context: Context, name: string, status: DeviceStatus, vitals: AllVitals | null): ShownDevice {
