@@ -109,7 +109,7 @@ function takenJobs(option: Option, env: Environment, given: readonly string[]): 
   return /^(true|\d+)$/.test(value) ? [{ ...option, value }] : [];
 }
 
-/** The same command with `--`; a word that names nothing of ours was the value of an option that lost it. */
+/** The same command with `--`; a value that its option lost stands among the words. */
 function lineToType(
   script: string,
   given: readonly string[],
@@ -117,18 +117,59 @@ function lineToType(
   swallowed: readonly Swallowed[],
   tasks: readonly AnyTask[],
 ): string {
-  const names = new Set([...tasks.map(({ taskName }) => taskName), ...VERBS.map(({ name }) => name)]);
-  const words = [...given];
-  const options = swallowed.flatMap(({ typed, takesValue, secret, value }) => {
+  const { words, values } = lostValues(given, swallowed, tasks);
+  const options = swallowed.flatMap((option) => {
+    const { typed, takesValue, secret, value } = option;
     if (!takesValue) return [`--${typed}`];
     if (value !== 'true') return [`--${typed}`, secret ? 'VALUE' : value];
-    const optional = FLAGS.find(({ name }) => name === typed)?.choices;
-    if (optional !== undefined && !words.some((word) => optional.includes(word))) return [`--${typed}`];
-    const stray = words.findIndex(
-      (word) => !word.startsWith('-') && !names.has(word) && (typed !== 'jobs' || /^\d+$/.test(word)),
-    );
-    return [`--${typed}`, (stray === -1 ? undefined : words.splice(stray, 1)[0]) ?? 'VALUE'];
+    const found = values.get(option);
+    return found === undefined && choicesOf(option) !== undefined ? [`--${typed}`] : [`--${typed}`, found ?? 'VALUE'];
   });
   const tail = rest.length === 0 ? [] : ['--', ...rest];
   return ['npm', 'run', script, '--', ...words, ...options, ...tail].map(quoteWord).join(' ');
+}
+
+/** An option with choices means something without a value, too. */
+const choicesOf = ({ typed }: Option): readonly string[] | undefined =>
+  FLAGS.find(({ name }) => name === typed)?.choices;
+
+/**
+ * npm leaves the value of an option that it does not know where it was typed: among the words that were meant as words.
+ * Returns these, and the values as far as it can be known whose they are.
+ */
+function lostValues(
+  given: readonly string[],
+  swallowed: readonly Swallowed[],
+  tasks: readonly AnyTask[],
+): { readonly words: readonly string[]; readonly values: ReadonlyMap<Option, string> } {
+  const strays = straysIn(given, tasks);
+  const taken = new Set<number>();
+  const values = new Map<Option, string>();
+  const take = (option: Option, fits: (word: string) => boolean): void => {
+    const at = strays.find((index) => !taken.has(index) && fits(given[index] ?? ''));
+    if (at === undefined) return;
+    taken.add(at);
+    values.set(option, given[at] ?? '');
+  };
+  const lost = swallowed.filter(({ takesValue, value }) => takesValue && value === 'true');
+  for (const option of lost) {
+    if (option.typed === 'jobs') take(option, (word) => /^\d+$/.test(word));
+    else take(option, (word) => choicesOf(option)?.includes(word) === true);
+  }
+  const others = lost.filter((option) => option.typed !== 'jobs' && choicesOf(option) === undefined);
+  const left = strays.filter((index) => !taken.has(index));
+  const [other] = others;
+  // Of several nobody knows which is whose.
+  if (other !== undefined && others.length === 1 && left.length === 1) take(other, () => true);
+  else if (left.length <= others.length) for (const index of left) taken.add(index);
+  return { words: given.filter((_, index) => !taken.has(index)), values };
+}
+
+/** Where words stand that name nothing of ours; behind a verb those that are more than it takes. */
+function straysIn(given: readonly string[], tasks: readonly AnyTask[]): readonly number[] {
+  const words = [...given.keys()].filter((index) => given[index]?.startsWith('-') === false);
+  const verb = VERBS.find(({ name }) => name === given[0]);
+  if (verb !== undefined) return words.slice(1 + verb.args.length);
+  const names = new Set(tasks.map(({ taskName }) => taskName));
+  return words.filter((index) => !names.has(given[index] ?? ''));
 }

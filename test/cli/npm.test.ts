@@ -41,6 +41,13 @@ describe('npm swallows flags', () => {
     ['deploy --confirm jetson', 'confirm', 'npm run task -- deploy --confirm jetson'],
     ['--list', 'list', 'npm run task -- --list'],
     ['logs web -f', 'follow', 'npm run task -- logs web --follow'],
+    ['logs web --device jetson', 'device', 'npm run task -- logs web --device jetson'],
+    ['logs --device jetson', 'device', 'npm run task -- logs jetson --device VALUE'],
+    ['logs web --lines 5 --device jetson', 'lines', 'npm run task -- logs web --lines VALUE --device VALUE'],
+    ['undo RUN --confirm x', 'confirm', 'npm run task -- undo RUN --confirm x'],
+    ['deplyo --confirm jetson', 'confirm', 'npm run task -- deplyo jetson --confirm VALUE'],
+    ['deploy --graph dot', 'graph', 'npm run task -- deploy --graph dot'],
+    ['--graph', 'graph', 'npm run task -- --graph'],
     ['status --device jetson', 'device', 'npm run task -- status --device jetson'],
     ['test --max-age 2d --fast', 'fast', 'npm run task -- test --fast --max-age 2d'],
   ])('%s exits 2 and prints the line with --', (typed, flag, line) => {
