@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { REHEARSAL, deviceConfig } from '../config/device.ts';
 import { lookupFor } from '../config/lookup.ts';
-import { approvedFacts, type Approval } from '../engine/approval.ts';
+import { approvedFacts, type Approval, type Circumstances } from '../engine/approval.ts';
 import { dryPerformer, previewPerformer } from '../engine/dry.ts';
 import { showPlan, type Shown } from '../engine/show.ts';
 import { clock } from '../host/clock.ts';
@@ -100,10 +100,10 @@ function keep(context: Context, out: string, plan: Plan, goals: readonly Goal[],
 }
 
 /** What an approval is bound to beyond the steps: the contents of the inputs, and which machines the devices are. */
-export function circumstances(context: Context, plan: Plan): Json {
+export function circumstances(context: Context, plan: Plan): Circumstances {
   const fingerprints = openFingerprints(context.projectDir, context.slipwayDir);
   const inputs = plan.nodes.flatMap((node) =>
-    node.inputs === null ? [] : [[node.id, fingerprints.inputs(node.inputs).entries as unknown as Json] as const],
+    node.inputs === null ? [] : [[node.id, fingerprints.inputs(node.inputs).entries] as const],
   );
   const devices = devicesOf(plan).map((name) => [name, name === REHEARSAL ? null : machineOf(context, name)] as const);
   return { inputs: Object.fromEntries(inputs), devices: Object.fromEntries(devices) };

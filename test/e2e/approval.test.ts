@@ -34,7 +34,9 @@ describe('an approval', () => {
     project.edit();
     const stale = await project.run(['apply', 'plan.json']);
     expect(stale).toMatchObject({ status: 3, stdout: '' });
-    expect(stale.stderr).toMatch(/^plan\.json is stale: .*inputs.*; plan again with --dry-run --connected --out\n/);
+    expect(stale.stderr).toMatch(
+      /^plan\.json is stale: input server\.py of build differs; plan again with --dry-run --connected --out\n {2}approved: file, sha256 [0-9a-f]{12}\n {2}now: {6}file, sha256 [0-9a-f]{12}\n$/,
+    );
     await oneReleaseAnswers(project, [old], 'stale by an edit');
   });
 

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { approvedPerformer, firstDifference, type Approval } from '../../engine/approval.ts';
+import {
+  approvedPerformer,
+  changedCircumstance,
+  firstDifference,
+  type Approval,
+  type Difference,
+} from '../../engine/approval.ts';
 import { UsageError } from '../../model/failure.ts';
-import { sameJson } from '../../model/json.ts';
 import { planGoals, type Context } from '../context.ts';
 import { circumstances } from '../dry-run.ts';
 import { STATUS } from '../../model/exit-status.ts';
@@ -14,10 +19,9 @@ export async function apply(context: Context, file: string, options: PerformOpti
   const approval = readApproval(file);
   const prepared = planGoals(context, approval.goals as readonly Goal[], []);
   const difference = firstDifference(approval.plan, prepared.plan);
-  if (difference) return refuse(`${file} is stale: ${difference.at} differs`, difference.approved, difference.now);
-  const now = circumstances(context, prepared.plan);
-  if (!sameJson(approval.circumstances, now))
-    return refuse(`${file} is stale: inputs or devices are not what they were`, '', '');
+  if (difference) return refuse(file, difference);
+  const changed = changedCircumstance(approval.circumstances, circumstances(context, prepared.plan));
+  if (changed) return refuse(file, changed);
   return perform(context, prepared, {
     ...options,
     force: false,
@@ -25,10 +29,10 @@ export async function apply(context: Context, file: string, options: PerformOpti
   });
 }
 
-function refuse(message: string, approved: string, now: string): number {
-  say(`${message}; plan again with --dry-run --connected --out`);
-  if (approved !== '') say(`  approved: ${approved}`);
-  if (now !== '') say(`  now:      ${now}`);
+function refuse(file: string, { at, approved, now }: Difference): number {
+  say(`${file} is stale: ${at} differs; plan again with --dry-run --connected --out`);
+  say(`  approved: ${approved}`);
+  say(`  now:      ${now}`);
   return STATUS.refused;
 }
 
@@ -43,7 +47,7 @@ function readApproval(file: string): Approval {
       'write one with --dry-run --connected --out plan.json',
     );
   }
-  if (approval.version !== 1 || approval.plan === undefined || approval.goals === undefined)
+  if (approval.version !== 1 || !approval.plan || !approval.goals || !approval.circumstances)
     throw new UsageError(`${file} is no plan that --out wrote`, 'write one with --dry-run --connected --out plan.json');
   return approval as Approval;
 }
