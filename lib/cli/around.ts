@@ -32,7 +32,7 @@ function fromHere(path: string): string {
 }
 
 /** npm's script where there is one, otherwise the way in which this process was started. */
-function programOf(projectDir: string): string {
+export function programOf(projectDir: string): string {
   if (hasScript(join(projectDir, 'package.json'))) return `npm run ${SCRIPT}`;
   const [, entry = ''] = process.argv;
   if (basename(entry) !== 'tasks.ts' && basename(entry) !== 'tasks.mts') return 'npx slipway';

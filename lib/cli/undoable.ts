@@ -14,6 +14,8 @@ import { StepFailed } from '../model/failure.ts';
 import { textOf, type Json } from '../model/json.ts';
 import type { Plan } from '../model/plan.ts';
 import { HERE, itemsIn, type Step, type Touch } from '../model/step.ts';
+import { commandLine } from '../report/rerun.ts';
+import { programOf } from './around.ts';
 import type { Context } from './context.ts';
 import { leftovers, undoneBy, type KeptRun } from './runs.ts';
 import { hasOpaque } from './undoing.ts';
@@ -25,8 +27,8 @@ export interface Undoable {
   readonly staying: readonly Touch[];
 }
 
-const refuse = (message: string): never => {
-  throw new StepFailed({ reason: 'refused', message });
+const refuse = (message: string, next?: string): never => {
+  throw new StepFailed({ reason: 'refused', message, ...(next !== undefined && { next }) });
 };
 
 /** What putting this run back comes to; refused (status 3), with why and what to do, where it would not be sound. */
@@ -82,17 +84,23 @@ function refuseSettled(context: Context, { record }: KeptRun, past: Leftover): v
     const { place } = item.scope;
     const [now, before] = [settleRefs(item.scope.release, lookup), settleRefs(item.scope.from, lookup)];
     refuse(
-      `run ${record.run} confirmed release ${textOf(now)} on ${place}, and its services and data have gone on since; ${wayBack(context, place, before)}`,
+      `run ${record.run} confirmed release ${textOf(now)} on ${place}, and its services and data have gone on since`,
+      wayBack(context, place, before),
     );
   }
-  refuse(`${node.id} has settled: from there on its changes stay, as it declares`);
+  refuse(
+    `${node.id} has settled: from there on its changes stay, as it declares`,
+    `see what it did: show ${record.run}`,
+  );
 }
 
-function wayBack({ project }: Context, place: string, before: Json): string {
-  if (before === null) return 'there was none before that it could go back to';
+function wayBack({ project, projectDir }: Context, place: string, before: Json): string {
+  if (before === null) return 'there was none before that it could go back to: deploy what should run there instead';
   const task = project.tasks.some(({ taskName }) => taskName === 'rollback');
-  const command = task ? `"rollback --to ${place} --release ${textOf(before)}"` : 'a task with rollbackRelease';
-  return `${command} goes back to the one before, judged before it counts; the data stays`;
+  const command = task
+    ? commandLine(programOf(projectDir), 'rollback', [`--to ${place}`, `--release ${textOf(before)}`])
+    : 'declare a task with rollbackRelease';
+  return `to go back to the one before, judged before it counts, the data as it is: ${command}`;
 }
 
 function irreversible({ lines }: KeptRun): string | null {

@@ -24,7 +24,8 @@ export type Failure =
       readonly expected: string;
       readonly actual: string;
     }
-  | { readonly reason: 'refused'; readonly message: string }
+  /** `next`: what to do instead, where it is not to put something right and run it again. */
+  | { readonly reason: 'refused'; readonly message: string; readonly next?: string }
   | { readonly reason: 'not-confirmed'; readonly what: string }
   | { readonly reason: 'cancelled'; readonly signal: Signal }
   | {

@@ -101,7 +101,10 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
     message: `${what} answered something else: ${at === '' ? 'it' : at} should be ${expected}, not ${actual}`,
     next: 'run that command by hand to see its answer',
   }),
-  refused: ({ message }) => ({ message, next: 'nothing was changed by this; put that right, then run it again' }),
+  refused: ({ message, next }) => ({
+    message,
+    next: next ?? 'nothing was changed by this; put that right, then run it again',
+  }),
   'not-confirmed': ({ what }) => ({
     message: `not confirmed: ${what}`,
     next: `in a terminal answer the question; otherwise add --yes, or --confirm ${quoteWord(what)}`,

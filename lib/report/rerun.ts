@@ -14,10 +14,13 @@ export function rerun(id: string, plan: Plan, around: Around): string {
   );
   // What followed -- was for the one task that was asked for.
   const more = plan.goals.includes(id) && around.rest.length > 0 ? ['--', ...around.rest.map(quoteWord)] : [];
-  const words = [...flags, ...more];
-  const program = around.program();
+  return commandLine(around.program(), node?.task ?? id.replace(/\(.*$/, ''), [...flags, ...more]);
+}
+
+/** The command line of a task, to be pasted; `words` are quoted already. */
+export function commandLine(program: string, task: string, words: readonly string[]): string {
   const through = program.startsWith('npm ') && words.length > 0 ? ['--'] : [];
-  return [program, quoteWord(node?.task ?? id.replace(/\(.*$/, '')), ...through, ...words].join(' ');
+  return [program, quoteWord(task), ...through, ...words].join(' ');
 }
 
 function flagOf(param: string, value: unknown): string {

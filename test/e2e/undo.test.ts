@@ -372,12 +372,19 @@ test('a release that was confirmed is left to rollback', () =>
     expect((await hello.run(['deploy'])).status).toBe(0);
     const first = hello.current() ?? '';
     const again = await hello.run(['undo', hello.runs().at(-1) ?? '', '--yes']);
-    expect([again.status, again.stderr]).toEqual([3, expect.stringContaining('there was none before')]);
+    expect([again.status, again.stderr]).toEqual([
+      3,
+      expect.stringMatching(/there was none before .*: deploy what should run there instead\n$/),
+    ]);
     hello.edit();
     expect((await hello.run(['deploy'])).status).toBe(0);
     const ended = await hello.run(['undo', hello.runs().at(-1) ?? '', '--yes']);
     expect([ended.status, ended.stderr]).toEqual([
       3,
-      expect.stringContaining(`"rollback --to rehearsal --release ${first}" goes back`),
+      expect.stringMatching(
+        new RegExp(
+          `services and data have gone on since\\n {2}.*: npm run task rollback -- --to rehearsal --release ${first}\\n$`,
+        ),
+      ),
     ]);
   }));
