@@ -1,7 +1,7 @@
 import type { RunEvent } from '../model/event.ts';
 import type { Failure } from '../model/failure.ts';
 import type { PlanNode } from '../model/plan.ts';
-import type { Cancel } from '../model/ports.ts';
+import type { Cancel, Clock } from '../model/ports.ts';
 import { CancelSource } from './cancel.ts';
 import type { Facts } from './facts.ts';
 import { Holding, type Hold, type Up } from './holding.ts';
@@ -10,10 +10,13 @@ import type { ServicesOf } from './services.ts';
 /** What the services of a run are brought up with. */
 export interface RunServicesOptions {
   readonly cancel: Cancel;
+  readonly clock: Clock;
   readonly emit: (event: RunEvent) => void;
   readonly facts: Facts;
   /** Walks a service; why it ended, null when that was well. */
   readonly walk: (node: PlanNode, hold: Hold) => Promise<Failure | null>;
+  /** Hears of one that an earlier run began, and that did not come up. */
+  readonly failed: (failure: Failure) => void;
   /** Keeps services up from run to run: whoever gives it ends them. */
   readonly holding?: Holding;
 }
@@ -38,6 +41,7 @@ export class RunServices {
   readonly #defects: unknown[] = [];
   /** Tasks that need a service and have not ended. */
   readonly #users = new Map<string, Set<string>>();
+  #isOver = false;
 
   constructor(of: ServicesOf, options: RunServicesOptions) {
     this.#of = of;
@@ -57,15 +61,32 @@ export class RunServices {
     return up;
   }
 
-  /** One that an earlier run left up, for which nothing has changed. */
+  /** One that an earlier run left up, or starting, for which nothing has changed. */
   #found(node: PlanNode): Up | undefined {
     const up = this.#holding.get(node.id);
     if (!up) return undefined;
     this.#options.emit({ type: 'task-started', task: node.id });
-    this.#options.emit({ type: 'task-checked', task: node.id, check: { state: 'fresh', tookMs: 0 } });
-    this.#options.emit({ type: 'task-finished', task: node.id, outcome: 'fresh', durationMs: 0 });
-    up.tell(this.#options.facts);
-    return up;
+    const startedMs = this.#options.clock.nowMs();
+    // What it yields is known once it is up, and who needs it goes on only then.
+    return { ...up, ready: up.ready.then((isUp) => this.#came(up, isUp, startedMs)) };
+  }
+
+  async #came(up: Up, isUp: boolean, startedMs: number): Promise<boolean> {
+    const { clock, emit, facts, failed } = this.#options;
+    const failure = isUp ? null : await up.ended;
+    // Its next users are those of a later run.
+    if (this.#isOver) return isUp;
+    const task = up.node.id;
+    const about = { type: 'task-finished', task, durationMs: clock.nowMs() - startedMs } as const;
+    if (failure) {
+      failed(failure);
+      emit({ ...about, outcome: failure.reason === 'cancelled' ? 'cancelled' : 'failed', failure });
+      return false;
+    }
+    emit({ type: 'task-checked', task, check: { state: 'fresh', tookMs: 0 } });
+    emit({ ...about, outcome: 'fresh' });
+    up.tell(facts);
+    return isUp;
   }
 
   #begin(node: PlanNode): Up {
@@ -116,6 +137,7 @@ export class RunServices {
       if (isWell()) await this.#goalsEnd();
       await this.#holding.end(this.#holding.ids, this.#why());
     }
+    this.#isOver = true;
     if (this.#defects.length > 0) throw this.#defects[0];
   }
 

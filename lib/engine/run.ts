@@ -112,7 +112,8 @@ class PlanRun {
     this.#servicesOf = services;
     const walk = async (node: PlanNode, hold: Hold): Promise<Failure | null> => (await this.#node(node, hold)).failure;
     // A resumed run only puts back, task by task, and brings nothing up.
-    this.services = new RunServices(past ? NO_SERVICES : services, { ...options, facts: this.#facts, walk });
+    const failed = (failure: Failure): void => void this.#failures.push(failure);
+    this.services = new RunServices(past ? NO_SERVICES : services, { ...options, facts: this.#facts, walk, failed });
     this.standIns = new StandIns(
       past ? NO_SERVICES.standIns : services.standIns,
       options.emit,

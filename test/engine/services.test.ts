@@ -27,6 +27,7 @@ import {
   run,
   settled,
   short,
+  type Ran,
 } from './rig.ts';
 
 const died = { reason: 'service-ended', service: 'x', exitCode: 9, tail: [] } as const;
@@ -299,6 +300,62 @@ test('one that outlives its run is found up by the next, and known by what it yi
   await holding.end(['db'], { reason: 'no-longer-needed' });
   expect(performer.did.at(-1)).toBe('not db up');
   expect(holding.ids).toEqual([]);
+});
+
+describe('one that an earlier run left starting', () => {
+  const begun = async (): Promise<{
+    readonly performer: ByHand;
+    readonly again: Promise<Ran>;
+    readonly seen: RunEvent[];
+  }> => {
+    const [bad, db] = [service('bad'), service('db') as Need<{ url: string }>];
+    const reader = task('reader', {
+      summary: 'reads',
+      needs: { bad, db },
+      steps: (p, { needs }) => void p.probe(ask, { name: 'read', at: needs.db.url }),
+    })();
+    const [holding, performer, seen] = [new Holding(), new ByHand(), [] as RunEvent[]];
+    const ran = run(planned(reader), performer, { holding });
+    await settled();
+    await performer.fail('bad address');
+    expect((await ran).status).toBe(1);
+    const again = run(planned(reader), performer, { holding, seen });
+    await settled();
+    expect(performer.did).toEqual(['bad address', 'db address', 'bad address']);
+    return { performer, again, seen };
+  };
+  const ends = (events: readonly RunEvent[]): readonly string[] =>
+    events.flatMap((event) => (event.type === 'task-finished' ? [`${event.task} ${event.outcome}`] : []));
+
+  test('is waited for by the next, and known by what it yielded', async () => {
+    const { performer, again, seen } = await begun();
+    await performer.finish('bad address', 'here');
+    await performer.finish('bad up');
+    await performer.finish('db address', 'over there');
+    expect(ends(seen)).toEqual([]);
+    await performer.finish('db up');
+    expect(ends(seen)).toEqual(['db fresh']);
+    expect(performer.steps.at(-1)?.step.args).toMatchObject({ args: { at: 'over there' } });
+    await performer.finish('read');
+    expect((await again).status).toBe(0);
+  });
+
+  test('and that does not come up fails the next', async () => {
+    const { performer, again, seen } = await begun();
+    await performer.fail('db address', boom);
+    expect((await again).status).toBe(1);
+    expect(ends(seen)).toEqual(['db failed', 'reader cancelled']);
+  });
+
+  test('says nothing in the next when that is over before it is up', async () => {
+    const { performer, again, seen } = await begun();
+    await performer.fail('bad address');
+    expect((await again).status).toBe(1);
+    const before = seen.length;
+    await performer.finish('db address', 'over there');
+    await performer.finish('db up');
+    expect(seen.length).toBe(before);
+  });
 });
 
 test('a run that died with a service up is put back like any other', async () => {
