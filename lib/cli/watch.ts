@@ -192,7 +192,7 @@ function tellLost(holding: Holding): void {
     const up = holding.get(id);
     if (!up || told.has(up)) continue;
     told.add(up);
-    void up.lost.then((failure) => tell(failure, id));
+    up.lost.onCancel((failure) => tell(failure, id));
   }
 }
 

@@ -41,8 +41,8 @@ export interface Up {
   readonly ready: Promise<boolean>;
   /** Why it ended; null when that was well. */
   readonly ended: Promise<Failure | null>;
-  /** Why it is of no use any more; never comes while it does its work, nor after it was ended. */
-  readonly lost: Promise<Failure>;
+  /** Comes with why it is of no use any more; never while it does its work, nor after it was ended. */
+  readonly lost: Cancel;
   /** Tells what it yielded, for runs after the one that began it. */
   tell(facts: Facts): void;
 }
@@ -77,11 +77,10 @@ export class Holding {
       this.#up.add(node.id);
       up(true);
     };
-    let lost: (failure: Failure) => void = () => undefined;
-    const isLost = new Promise<Failure>((resolve) => (lost = resolve));
+    const lost = new CancelSource();
     const hold: Hold = {
       reached,
-      lost: (failure) => lost(failure),
+      lost: (failure) => lost.cancel(failure),
       starting: new CancelSource(cancel),
       over: new CancelSource(),
     };
@@ -94,7 +93,7 @@ export class Holding {
       node,
       hold,
       ended,
-      lost: isLost,
+      lost,
       ready: Promise.race([came, ended.then((failure) => failure === null)]),
       tell: (others) => yielded.forEach((value, id) => others.set(id, known(value))),
     };

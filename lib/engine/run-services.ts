@@ -21,6 +21,14 @@ export interface RunServicesOptions {
   readonly holding?: Holding;
 }
 
+/** What a task that needs services goes on under. */
+export interface Under {
+  /** Comes when one of those ends, too. */
+  readonly cancel: Cancel;
+  /** Called when the task is over: what is up, and what cancels, may outlive it by many runs. */
+  readonly release: () => void;
+}
+
 /** A plan without services. */
 export const NO_SERVICES: ServicesOf = {
   nodes: [],
@@ -99,20 +107,25 @@ export class RunServices {
     );
   }
 
-  /** Brings up what a task needs; its cancel from then on, which comes when one of those ends. Null: one did not come up. */
-  async bringUpFor(node: PlanNode, hold?: Hold): Promise<Cancel | null> {
+  /** Brings up what a task needs. Null: one of it did not come up. */
+  async bringUpFor(node: PlanNode, hold?: Hold): Promise<Under | null> {
     const around = hold?.starting ?? this.#options.cancel;
     const ups = this.#of.uses(node).flatMap((id) => this.get(id) ?? []);
-    if (ups.length === 0) return around;
+    if (ups.length === 0) return { cancel: around, release: () => undefined };
     if (!(await allReady(ups))) return null;
     const cancel = new CancelSource(around);
-    for (const { lost } of ups)
-      void lost.then((failure) => {
+    const withdraws = ups.map(({ lost }) =>
+      lost.onCancel((failure) => {
         cancel.cancel(failure);
         hold?.lost(failure);
         hold?.over.cancel(failure);
-      });
-    return cancel;
+      }),
+    );
+    const release = (): void => {
+      cancel.release();
+      for (const withdraw of withdraws) withdraw();
+    };
+    return { cancel, release };
   }
 
   /** A task ended: so does a service that it was the last to need. */

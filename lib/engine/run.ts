@@ -194,11 +194,11 @@ class PlanRun {
     finish: (outcome: TaskOutcome, failure?: Failure) => Finished,
     hold: Hold | undefined,
   ): Promise<Finished> {
-    const cancel = await this.services.bringUpFor(node, hold);
-    if (!cancel) return finish('cancelled');
+    const under = await this.services.bringUpFor(node, hold);
+    if (!under) return finish('cancelled');
     // Neither a turn that was waited for nor a service is spared when its outputs are put back.
     const begunMs = this.#options.clock.nowMs();
-    const { failure, changed } = await this.#attempts(node, cancel, hold);
+    const { failure, changed } = await this.#attempts(node, under.cancel, hold).finally(under.release);
     if (failure) {
       // Recovering, a task that was put back is what was wanted; only one that should have been finished has failed.
       if (!this.#past || this.#past.settled.has(node.id)) this.#failures.push(failure);

@@ -10,6 +10,7 @@ import { retrace } from '../../lib/engine/undo.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { RunEvent } from '../../lib/model/event.ts';
 import type { Plan } from '../../lib/model/plan.ts';
+import type { Cancel } from '../../lib/model/ports.ts';
 import type { Recorder } from '../../lib/model/recorder.ts';
 import { secret } from '../../lib/model/ref.ts';
 import { s } from '../../lib/model/schema.ts';
@@ -300,6 +301,24 @@ test('one that outlives its run is found up by the next, and known by what it yi
   await holding.end(['db'], { reason: 'no-longer-needed' });
   expect(performer.did.at(-1)).toBe('not db up');
   expect(holding.ids).toEqual([]);
+});
+
+test('a run that is over listens no longer to what outlives it', async () => {
+  let listening = 0;
+  const source = new CancelSource();
+  const cancel: Cancel = {
+    cancelled: null,
+    onCancel(listener) {
+      const withdraw = source.onCancel(listener);
+      listening++;
+      return () => (listening--, withdraw());
+    },
+  };
+  const [plan, holding] = [planned(user('one', { db: service('db') })), new Holding()];
+  await run(plan, new Scripted(), { holding, cancel });
+  const before = listening;
+  await run(plan, new Scripted(), { holding, cancel });
+  expect(listening).toBe(before);
 });
 
 describe('one that an earlier run left starting', () => {
