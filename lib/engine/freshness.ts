@@ -232,6 +232,10 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
       : stale(because, 'missed', mayBeSkipped);
   };
 
+  const tidy = ({ id, outputs }: PlanNode): void => {
+    if (seen.get(id)?.before === 'begun') store.tidy(outputs ?? []);
+  };
+
   const remember = (node: PlanNode, kept: Kept): void => {
     const { key } = seen.get(node.id) ?? {};
     made.set(node.id, kept.outputs.digest);
@@ -258,6 +262,7 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
       const { key = null } = seen.get(node.id) ?? {};
       const kept = key && store.kept.find(node.id, key.key);
       if (!key || !kept) return false;
+      tidy(node);
       store.write(node.id, 'begun', null);
       if (!store.kept.restore(node.id, key.key, node.outputs ?? [])) return false;
       remember(node, kept);
@@ -265,7 +270,7 @@ export function createFreshness(store: FreshnessStore, hash: Hash): Freshness {
     },
     begin(node) {
       if (!takesPart(node)) return;
-      if (seen.get(node.id)?.before === 'begun') store.tidy(node.outputs ?? []);
+      tidy(node);
       store.write(node.id, 'begun', null);
     },
     done(node, facts, tookMs) {

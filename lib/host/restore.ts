@@ -2,7 +2,8 @@ import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Blobs } from './blobs.ts';
 import { globMatcher, readGlobs } from './glob.ts';
-import { besideOf, codeOf, isBeside } from './store.ts';
+import { findProcess } from './identity.ts';
+import { BESIDE, besideBy, besideOf, codeOf } from './store.ts';
 import { walkGlobs } from './walk.ts';
 
 /** One output as it is kept: of a file the digest of its content, of a link its target. */
@@ -30,10 +31,23 @@ export function cleanOutputs(projectDir: string, globs: readonly string[]): void
   for (const folder of new Set(found)) removeEmpty(projectDir, folder, matches);
 }
 
-/** Removes files that were not renamed to what they should be. */
+/** Removes files that were not renamed to what they should be: they lie beside outputs, whose globs need not match them. */
 export function tidyOutputs(projectDir: string, globs: readonly string[]): void {
-  walkGlobs(projectDir, readGlobs(globs), false, ({ path, full }) => {
-    if (isBeside(path)) fs.rmSync(full, { force: true });
+  const beside = globs
+    .filter((glob) => !glob.startsWith('!'))
+    .map((glob) =>
+      [
+        ...glob
+          .split('/')
+          .filter((part) => part !== '')
+          .slice(0, -1),
+        BESIDE,
+      ].join('/'),
+    );
+  walkGlobs(projectDir, readGlobs(globs, beside), false, ({ path, full }) => {
+    const pid = besideBy(path);
+    // Another process may be about to rename its own; this one has none under way.
+    if (pid !== null && (pid === process.pid || findProcess(pid) === null)) fs.rmSync(full, { force: true });
   });
 }
 

@@ -181,13 +181,20 @@ function* blocksOf(content: string | Uint8Array | Generator<string>): Generator<
   yield Buffer.from(text);
 }
 
-/** A name in the same folder, hence on the same file system, that nobody else uses. */
+/** A name in the same folder, hence on the same file system, that nobody else uses; it says which process does. */
 export function besideOf(path: string): string {
-  return join(dirname(path), `.slipway-${randomBytes(6).toString('hex')}.tmp`);
+  const pid = process.pid.toString(16).padStart(6, '0');
+  return join(dirname(path), `.slipway-${pid}${randomBytes(3).toString('hex')}.tmp`);
 }
 
-/** Whether a path is such a name: what a process that was killed left. */
-export const isBeside = (path: string): boolean => /(^|\/)\.slipway-[0-9a-f]{12}\.tmp$/.test(path);
+/** A glob for all such names in a folder. */
+export const BESIDE = '.slipway-*.tmp';
+
+/** The pid of the process that uses such a name; `null` for any other path. */
+export function besideBy(path: string): number | null {
+  const pid = /(?:^|\/)\.slipway-([0-9a-f]{6})[0-9a-f]{6}\.tmp$/.exec(path)?.[1];
+  return pid === undefined ? null : parseInt(pid, 16);
+}
 
 /** Makes renames and new names in a folder durable. */
 export function syncFolder(path: string): void {

@@ -110,6 +110,27 @@ describe('what is kept', () => {
   });
 });
 
+test.each(['runs', 'is restored'])(
+  'what a killed process left half written beside outputs goes when its task %s',
+  async (how) => {
+    const checkout = new Checkout().put('src/a', 'one').put('dist/kept', '');
+    const goal = script('copy', 'mkdir -p dist; cp src/a dist/a.js; cp src/a top.js', {
+      inputs: ['src/**'],
+      outputs: ['dist/*.js', 'top.js'],
+    });
+    await checkout.run(goal());
+    checkout.put('.slipway/state/copy.json', JSON.stringify({ version: 3, state: 'begun' }));
+    if (how === 'runs') checkout.put('src/a', 'two');
+    // No process has this pid: the largest on Linux is 4194304.
+    const [dead, living] = ['.slipway-fffffe012345.tmp', `.slipway-${'1'.padStart(6, '0')}012345.tmp`];
+    for (const folder of ['dist', '.']) checkout.put(`${folder}/${dead}`, 'hal').put(`${folder}/${living}`, 'hal');
+    expect((await checkout.run(goal())).outcomes).toEqual([how === 'runs' ? 'copy done' : 'copy restored']);
+    expect(fs.readdirSync(checkout.path('dist')).sort()).toEqual([living, 'a.js', 'kept']);
+    expect(fs.readdirSync(checkout.dir)).not.toContain(dead);
+    expect(fs.readdirSync(checkout.dir)).toContain(living);
+  },
+);
+
 test.each([
   ['out', 'elsewhere'],
   ['out', '../outside-of-it'],
