@@ -81,8 +81,10 @@ def start(number, body):
             os.putenv(b"PATH", env[b"PATH"])
         else:
             os.unsetenv(b"PATH")
-        out, err = os.pipe(), os.pipe()
-        ends = [*out, *err]
+        out = os.pipe()
+        ends.extend(out)
+        err = os.pipe()
+        ends.extend(err)
         files = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, out[1], 1),

@@ -26,9 +26,9 @@ afterAll(() => {
 });
 
 /** A helper that may be killed. */
-async function ownHelper(): Promise<{ readonly helper: Helper; readonly pid: number }> {
+async function ownHelper(python?: string): Promise<{ readonly helper: Helper; readonly pid: number }> {
   const before = new Set(helpersOf(process.pid));
-  const own = new Helper();
+  const own = new Helper(python);
   await own.begin();
   onTestFinished(() => own.close());
   const [pid = 0] = helpersOf(process.pid).filter((one) => !before.has(one));
@@ -70,6 +70,18 @@ test('what the helper cannot start is left to the runner, which says why', async
   expect(await r.host.perform(run(['./nothing'], { cwd: 'closed' }), r.performing)).toMatchObject({
     failure: { reason: 'command-not-found' },
   });
+});
+
+test('what the helper began to open for a command that it cannot start, it closes', async () => {
+  const r = rig();
+  // One of the two pipes fits.
+  fs.writeFileSync(r.path('python'), '#!/bin/sh\nulimit -n 9; exec python3 "$@"', { mode: 0o755 });
+  const own = await ownHelper(r.path('python'));
+  const open = (): readonly string[] => fs.readdirSync(`/proc/${String(own.pid)}/fd`);
+  const before = open();
+  for (let times = 0; times < 2; times++)
+    expect(await own.helper.start({ argv: ['true'], cwd: '/', env: {} }, () => undefined)).toBe(null);
+  expect(open()).toEqual(before);
 });
 
 test('when the helper is killed, what it had started is ended, group and all, and the runner goes on by itself', async () => {
