@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
 import { lifeOf, ownIdentity, type Identity } from '../host/identity.ts';
+import { ledgerPath } from '../host/ledger.ts';
 import {
   codeOf,
   endOf,
@@ -248,6 +249,13 @@ export function leftovers(runs: readonly KeptRun[]): readonly { readonly kept: K
   });
 }
 
+/** A run that was cut off where nothing was to be put back or to be finished, and left nothing running. */
+const leftNothing = (slipwayDir: string, kept: KeptRun): boolean =>
+  kept.isWhole &&
+  lifeOf(kept.record.owner) === 'dead' &&
+  leftovers([kept]).length === 0 &&
+  !existsSync(ledgerPath(slipwayDir, kept.id));
+
 /** Bytes of output that are kept of all runs together; the oldest go first. */
 const KEPT_LOG_BYTES = 2 ** 30;
 
@@ -274,13 +282,13 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-/** Removes the folders of old finished runs, but for those that an unfinished undo still needs. */
+/** Removes the folders of old runs that are over or left nothing, but for those that an unfinished undo still needs. */
 export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): void {
   const unfinished = runs.filter((kept) => !kept.isOver && kept.isWhole);
   const needed = new Set(unfinished.map(({ record }) => record.undoes));
   const isOver = (kept: KeptRun): boolean => kept.isOver && !needed.has(kept.id);
   const old = runs.length < KEPT_RUNS + MORE_RUNS ? [] : runs.slice(KEPT_RUNS);
-  for (const { id } of old.filter(isOver)) {
+  for (const { id } of old.filter((kept) => isOver(kept) || (leftNothing(slipwayDir, kept) && !needed.has(kept.id)))) {
     rmSync(folderOf(slipwayDir, id), { recursive: true, force: true });
     removeTree(join(slipwayDir, 'saved', id));
   }

@@ -50,7 +50,8 @@ type Entry =
   | { readonly ended: number };
 
 const LEDGER = 'ledger.jsonl';
-const ledgerPath = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run, LEDGER);
+/** Where the ledger of a run is as long as something of it may be running. */
+export const ledgerPath = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run, LEDGER);
 const markerOf = (token: string, spawn: number): Marker => ({ SLIPWAY_SPAWN: `${token}.${String(spawn)}` });
 
 /** The runs, the outermost first, one within a command of the other, within whose commands this process is. */

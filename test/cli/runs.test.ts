@@ -111,6 +111,32 @@ test('of finished runs fifty stay, and those beyond go ten at a time; one that i
   rmSync(own, { recursive: true });
 });
 
+test('of old runs that were killed those are forgotten that left nothing', () => {
+  const own = mkdtempSync(join(tmpdir(), 'slipway-runs-'));
+  const plan = planOf((p) => void p.run(['true'], { effect: 'reads' }));
+  const add = (run: string, started?: string): string => {
+    beginRun(own, run, plan, ABOUT);
+    const path = join(own, 'runs', run, 'plan.json');
+    if (started !== undefined)
+      writeFileSync(path, readFileSync(path, 'utf8').replace(/"started":"[^"]*"/, `"started":"${started}"`));
+    openJournal(own, run, false).close();
+    return run;
+  };
+  const alive = add('20250101-000000-aaaa');
+  add('20250101-000001-aaaa', '1');
+  const changed = add('20250101-000002-aaaa', '1');
+  const journal = openJournal(own, changed);
+  journal.write({ type: 'change-started', id: 'one/1' });
+  journal.close();
+  const running = add('20250101-000003-aaaa', '1');
+  writeFileSync(join(own, 'runs', running, 'ledger.jsonl'), '');
+  for (let more = 0; more < 60; more++) add(`20260101-${String(100_000 + more)}-aaaa`);
+  forgetOldRuns(own, listRuns(own));
+  const old = readdirSync(join(own, 'runs')).filter((run) => run.startsWith('2025'));
+  expect(old.sort()).toEqual([alive, changed, running]);
+  rmSync(own, { recursive: true });
+});
+
 test('a run that was recovered is not told as if it had been done; one that still goes on is not cut off', () => {
   const run = '20260101-000009-aaaa';
   const plan = planOf((p) => p.write('a', 'b'));
