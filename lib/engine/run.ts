@@ -240,6 +240,7 @@ class PlanRun {
   ): Promise<{ readonly failure: Failure | null; readonly changed: boolean }> {
     const { times, backoffMs } = node.retries ?? { times: 0, backoffMs: 0 };
     let isUp = false;
+    const stopped = (): Failure | null => cancel.cancelled;
     const reached = (): void => {
       isUp = true;
       this.#keepBlocks(node);
@@ -266,11 +267,13 @@ class PlanRun {
         this.#past !== undefined ||
         walker.stranded ||
         walker.settled ||
-        cancel.cancelled !== null ||
+        stopped() !== null ||
         isUp ||
         isRefusal(failure);
       if (final) return { failure, changed: walker.changed };
       await this.#options.clock.sleep(backoffMs * 2 ** (attempt - 1), cancel);
+      const why = stopped();
+      if (why) return { failure: why, changed: walker.changed };
       this.#options.emit({ type: 'task-retried', task: node.id });
     }
   }

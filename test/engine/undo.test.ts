@@ -311,6 +311,20 @@ describe('a task', () => {
     ]);
   });
 
+  test('is not tried again when a cancel comes while it rests', async () => {
+    const [clock, cancel] = [new HandClock(), new CancelSource()];
+    const performer = new Scripted({ a: { fails: boom } });
+    const plan = planOf((p) => void probe(p, 'a'), { retries: { times: 2, backoffMs: 100 } });
+    const ended = run(plan, performer, { clock, cancel });
+    await settled();
+    cancel.cancel(interrupted);
+    const { status, events } = await ended;
+    expect(status).toBe(130);
+    expect(performer.did).toEqual(['a']);
+    expect(short(events, 'task-retried')).toEqual([]);
+    expect(events.at(-2)).toMatchObject({ type: 'task-finished', outcome: 'cancelled', failure: interrupted });
+  });
+
   test.each<[string, (p: Recorder) => void]>([
     ['was refused', (p) => p.require(p.probe(yes, { name: 'no' }), 'no')],
     ['had settled', (p) => (p.settle(), probe(p, 'x'))],
