@@ -19,7 +19,9 @@ export function cutOff({ kept, past }: { readonly kept: KeptRun; readonly past: 
 
 function leftBy(isUndo: boolean, open: number): string {
   if (isUndo) return 'something is not put back yet';
-  return open > 0 ? `${String(open)} changes neither confirmed nor put back` : 'confirmed, but not finished';
+  return open > 0
+    ? `${String(open)} change${open === 1 ? '' : 's'} neither confirmed nor put back`
+    : 'confirmed, but not finished';
 }
 
 /** The same in one line. */

@@ -29,8 +29,8 @@ export function epilogue(outcomes: Outcomes, plan: Plan, options: EpilogueOption
       ({ id, failure }) =>
         `${paint('red', `NOT PUT BACK: ${id}:`)} ${messageLines(failure).join('; ')}; finish it with: recover`,
     ),
-    ...(outcomes.undone.length > 0 && outcomes.notPutBack.length === 0
-      ? [`put back: ${String(outcomes.undone.length)} step${outcomes.undone.length === 1 ? '' : 's'}`]
+    ...(outcomes.putBack > 0 && outcomes.notPutBack.length === 0
+      ? [`put back: ${String(outcomes.putBack)} change${outcomes.putBack === 1 ? '' : 's'}`]
       : []),
     ...[...outcomes.untold].map((what) => `${paint('yellow', 'not everybody was told:')} ${what}`),
     ...summaryLines(outcomes, plan, paint, options.around),

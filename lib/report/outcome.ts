@@ -30,7 +30,8 @@ export interface TaskState {
 export class Outcomes {
   readonly tasks = new Map<string, TaskState>();
   readonly notPutBack: { readonly id: StepId; readonly failure: Failure }[] = [];
-  readonly undone: string[] = [];
+  /** How many changes were put back. */
+  putBack = 0;
   /** What did not get through to somebody who was to be told: `slack: it answered 500`. */
   readonly untold = new Set<string>();
   /** A signal came while it went on. */
@@ -79,9 +80,9 @@ export class Outcomes {
       case 'device-undoes':
         this.#puttingBack(event.id, `${event.place} puts back`);
         return [];
-      case 'step-undone':
+      case 'undo-finished':
         // The end of a service that did its work puts nothing back.
-        if (!this.#ending.has(event.id.replace(/\.undo\..*$/, ''))) this.undone.push(event.line);
+        if (!this.#ending.has(event.id)) this.putBack += 1;
         return [];
       case 'undo-failed':
         this.notPutBack.push({ id: event.id, failure: event.failure });

@@ -48,6 +48,8 @@ export interface StoryUndo extends Span {
   readonly id: StepId;
   readonly lines: readonly string[];
   readonly failures: readonly Failure[];
+  /** It is as it was before the change. */
+  readonly isDone: boolean;
 }
 
 export interface StoryTask extends Span {
@@ -134,7 +136,7 @@ class Teller {
       case 'step-failed':
         return this.#ended(line, { outcome: 'failed', failure: line.failure }, nowMs);
       case 'undo-started': {
-        const undo: OpenUndo = { id: line.id, fromMs: nowMs, toMs: nowMs, lines: [], failures: [] };
+        const undo: OpenUndo = { id: line.id, fromMs: nowMs, toMs: nowMs, lines: [], failures: [], isDone: false };
         this.#undoing.set(line.id, undo);
         return void this.#tasks.get(taskOf(line.id))?.undos.push(undo);
       }
@@ -143,7 +145,7 @@ class Teller {
       case 'undo-failed':
         return this.#undone(line.id, nowMs, (undo) => undo.failures.push(line.failure));
       case 'undo-finished':
-        return this.#undone(line.id, nowMs, () => undefined);
+        return this.#undone(line.id, nowMs, (undo) => (undo.isDone = true));
       default:
     }
   }

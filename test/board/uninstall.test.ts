@@ -88,7 +88,7 @@ describe.skipIf(boardMissing !== null)(
         const ended = await running.ended;
         expect([ended.status, ended.stdout]).toEqual([
           1,
-          expect.stringContaining(`put back: ${String(changes)} steps\n`),
+          expect.stringContaining(`put back: ${String(changes)} changes\n`),
         ]);
         expect(await answers()).toBe(started);
         await real.must(['sh', '-c', `rm -r ${late} && systemctl daemon-reload`]);

@@ -26,7 +26,12 @@ test('status says which run was cut off, and that recover puts it right', async 
   expect(cutOff).toEqual([
     { run, goals: ['deploy(to=rehearsal)'], left: expect.stringContaining('changes') as string, next: 'recover' },
   ]);
-  expect(await project.run(['recover'])).toMatchObject({ status: 0 });
+  const recovered = await project.run(['recover']);
+  const changes = /put back: (\d+ changes)\n/.exec(recovered.stdout)?.[1];
+  expect([recovered.status, changes]).toEqual([0, expect.any(String)]);
+  expect(stdout).toContain(`was cut off: ${changes ?? ''} neither confirmed nor put back`);
+  await project.run(['show', run, '--report', 'report.html']);
+  expect(project.read('report.html')).toContain(`${changes ?? ''} were put back.`);
   expect((await project.run(['status'])).stdout).not.toContain('cut off');
   expect(JSON.parse((await project.run(['status', '--json'])).stdout)).toMatchObject({ cutOff: [] });
 });

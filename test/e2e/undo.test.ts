@@ -112,7 +112,7 @@ describe('here', () => {
     expect([project.read('notes.txt'), readlinkSync(project.path('current'))]).toEqual(['second', 'new']);
     await ran('other');
     const { status, stdout } = await undo(run);
-    expect([status, stdout.includes('put back: 6 steps')]).toEqual([0, true]);
+    expect([status, stdout.includes('put back: 6 changes')]).toEqual([0, true]);
     before();
     expect(project.read('other.txt')).toBe('x');
     const history = await project.run(['history', '--json']);

@@ -54,7 +54,9 @@ test('a story: tasks with their steps, failures, undos; what never ran', () => {
     ['ship/2.1', 'done', 12, 20, []],
     ['ship/2.2', 'failed', 20, 30, ['changes here: down x']],
   ]);
-  expect(ship?.undos).toEqual([{ id: 'ship/2', fromMs: 31, toMs: 41, lines: ['changes here: down x'], failures: [] }]);
+  expect(ship?.undos).toEqual([
+    { id: 'ship/2', fromMs: 31, toMs: 41, lines: ['changes here: down x'], failures: [], isDone: true },
+  ]);
 });
 
 test('a run that was cut off lasts until its journal does; one under way says so', () => {

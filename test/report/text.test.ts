@@ -82,7 +82,9 @@ test('plain: lines behind their task; what failed is told last and whole, with t
     start('deploy/1', 'deploy'),
     { type: 'step-output', id: `${build}/1`, stream: 'stdout', text: 'o\x1b[2J\n\x1b[31mthree' },
     { type: 'step-failed', id: `${build}/1`, failure },
-    { type: 'step-undone', id: 'deploy/1', line: 'changes here: put back x' },
+    { type: 'undo-started', id: 'deploy/1', because: { reason: 'cancelled', signal: 'SIGINT' } },
+    { type: 'step-undone', id: 'deploy/1.undo.1', line: 'changes here: put back x' },
+    { type: 'undo-finished', id: 'deploy/1' },
     { type: 'task-finished', task: build, outcome: 'failed', durationMs: 1200, failure },
     { type: 'task-finished', task: 'deploy', outcome: 'cancelled', durationMs: 100 },
     { type: 'run-finished', run: 'r', outcome: 'failed', status: 1, durationMs: 65_000 },
@@ -105,7 +107,7 @@ build(for=jetson) failed: make ended with status 2
   its output above says why
   whole output of build(for=jetson)/1: logs/build(for=jetson)/1
   only this task again: npm run task build -- --for jetson
-put back: 1 step
+put back: 1 change
 1 failed · 1 cancelled · 1 min 5 s
 `);
 });
@@ -288,6 +290,7 @@ test('every failure is told in lower case, with what to try next', () => {
       what: 'it',
       last: '',
       message: 'it',
+      names: [],
       actual: '',
       expected: '',
       address: '',

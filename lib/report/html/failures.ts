@@ -34,7 +34,7 @@ function failureOf(task: Drawable, anchors: ReadonlyMap<string, string>): Markup
   const step = steps.findLast((one) => one.outcome !== 'done');
   const log = step && anchors.get(step.id);
   const stuck = undos.filter((undo) => undo.failures.length > 0).length;
-  const back = undos.length - stuck;
+  const back = undos.filter((undo) => undo.isDone).length;
   const parts = [
     step ? html`<code class="line">${step.line}</code>` : null,
     html`<p class="message">${message}</p>`,
