@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import type { ListrDefaultRendererLogLevels } from 'listr2';
 import type { Window } from './window.ts';
 import { graphemes, widthOf } from './width.ts';
 
@@ -30,7 +31,7 @@ export async function openLive(terminal: Terminal): Promise<Live> {
   const restore = (): void => void write(RESTORE);
   process.once('exit', restore);
   write(NO_WRAP);
-  const { row, finish } = await openRow();
+  const { row, finish } = await openRow(terminal);
   let drawn = { text: '', columns: terminal.columns ?? 80 };
   return {
     draw(window) {
@@ -77,11 +78,18 @@ function brokenInto(line: string, indent: number, columns: number): number {
  * One row of listr2, whose output are our rows: it redraws everything at every change, so it is given little, seldom.
  * It must neither listen to signals nor end the process: the runner does.
  */
-async function openRow(): Promise<{
+async function openRow(terminal: Terminal): Promise<{
   readonly row: { title: string; output: string };
   readonly finish: () => Promise<unknown>;
 }> {
-  const { Listr } = await import('listr2');
+  const { Listr, ListrLogger, ProcessOutput } = await import('listr2');
+  const processOutput = new ProcessOutput();
+  // It copies the terminal's size when it opens, and breaks rows there ever after: it is to ask each time.
+  const out = Object.defineProperties(processOutput.stdout, {
+    columns: { get: () => terminal.columns },
+    rows: { get: () => terminal.rows },
+  });
+  Object.defineProperty(processOutput, 'stdout', { value: out });
   let finish: () => void = () => undefined;
   const over = new Promise<void>((resolve) => (finish = resolve));
   let run: Promise<unknown> = over;
@@ -91,7 +99,12 @@ async function openRow(): Promise<{
       renderer: 'default',
       fallbackRendererCondition: false,
       registerSignalListeners: false,
-      rendererOptions: { lazy: true, clearOutput: true, formatOutput: 'truncate' },
+      rendererOptions: {
+        logger: new ListrLogger<ListrDefaultRendererLogLevels>({ processOutput }),
+        lazy: true,
+        clearOutput: true,
+        formatOutput: 'truncate',
+      },
     }).run();
   });
   return { row, finish: () => (finish(), run) };

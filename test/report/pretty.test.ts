@@ -77,6 +77,18 @@ test('a window that is resized in the middle is drawn anew: nothing is left of t
   expect(cursorShown()).toBe(true);
 });
 
+test('a window that began narrow and became wide has rows that are as wide', async () => {
+  play(40, 24, '60 long');
+  await shows(/more/);
+  tmux('resize-window', '-x', '110', '-y', '24');
+  const visible = (): string => tmux('capture-pane', '-p').trimEnd();
+  const width = (): number | undefined => /^ {4}task-21 .*$/m.exec(visible())?.[0].length;
+  await expect.poll(width, { timeout: 10_000, interval: 50 }).toBe(108);
+  expect(visible()).toMatch(/❯ 20\/60 · 40 running\n(?: {2,}.*task-\d+.*\n){8} {4}… 32 more$/);
+  tmux('send-keys', 'C-c');
+  await shows(/STATUS 130/);
+});
+
 test('a process that ends without closing leaves the cursor, too', async () => {
   play(80, 24, '60 exit');
   await shows(/STATUS 7/);
