@@ -1,6 +1,6 @@
 import type { Plan } from '../model/plan.ts';
 import { paintWith, type Paint } from './colors.ts';
-import { explainFailure, messageLines, tailOf } from './explain.ts';
+import { explainFailure, messageLines, sharedDeaths, tailOf } from './explain.ts';
 import { neutral } from './neutral.ts';
 import { failedStep, type Outcomes, type TaskState } from './outcome.ts';
 import type { Around } from './reporter.ts';
@@ -21,8 +21,9 @@ export function epilogue(outcomes: Outcomes, plan: Plan, options: EpilogueOption
   const stopped = [...outcomes.tasks.values()].filter(
     ({ failure, state }) => failure !== null && state === 'cancelled',
   );
+  const shared = sharedDeaths(plan.nodes.flatMap(({ id }) => outcomes.tasks.get(id) ?? []));
   return [
-    ...failed.flatMap((task) => failedLines(task, plan, paint, options)),
+    ...failed.flatMap((task) => failedLines(task, plan, paint, shared.has(task.task), options)),
     ...(failed.length === 0 ? stopped.slice(0, 1).flatMap((task) => stoppedLine(task, paint)) : []),
     ...stopped.flatMap((task) => logLine(task, options.around)),
     ...outcomes.notPutBack.map(
@@ -37,13 +38,19 @@ export function epilogue(outcomes: Outcomes, plan: Plan, options: EpilogueOption
   ];
 }
 
-function failedLines(state: TaskState, plan: Plan, paint: Paint, options: EpilogueOptions): string[] {
+function failedLines(
+  state: TaskState,
+  plan: Plan,
+  paint: Paint,
+  isShared: boolean,
+  options: EpilogueOptions,
+): string[] {
   const { task, failure } = state;
   if (failure === null) return [];
   const { color, around, alreadyShown } = options;
   const { next } = explainFailure(failure);
   const [message = '', ...more] = messageLines(failure);
-  const output = task === alreadyShown ? [] : outputOf(state, color);
+  const output = task === alreadyShown || isShared ? [] : outputOf(state, color);
   return [
     ...(output.length > 0 ? [paint('dim', `── output of ${task} ──`), ...output, paint('dim', '──')] : []),
     `${paint('red', `${task} failed:`)} ${message}`,

@@ -4,6 +4,20 @@ import { endedHow } from '../model/service-here.ts';
 import { neutral } from './neutral.ts';
 import { quoteWord } from './quote.ts';
 
+/** Which tasks share the death of a service with one before them: it is told with its output once. Needs come first. */
+export function sharedDeaths(
+  tasks: readonly { readonly task: string; readonly failure: Failure | null }[],
+): ReadonlySet<string> {
+  const [told, shared] = [new Set<string>(), new Set<string>()];
+  for (const { task, failure } of tasks) {
+    if (failure?.reason !== 'service-ended') continue;
+    const death = JSON.stringify(failure);
+    if (told.has(death)) shared.add(task);
+    told.add(death);
+  }
+  return shared;
+}
+
 /** A failure in words, lower case: what happened and where, and what to try next. */
 export interface Explained {
   readonly message: string;
@@ -67,6 +81,14 @@ const SUDO: {
 /** Signals that a process brings upon itself. */
 const CRASHES: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE']);
 
+function aboutSignal(signal: string): string {
+  if (signal === 'SIGKILL')
+    return 'often memory ran out: see the kernel log (dmesg), and run fewer tasks at once with -j';
+  return CRASHES.has(signal)
+    ? 'it crashed: run it by hand, under a debugger if need be'
+    : 'see who sent the signal, then run it again';
+}
+
 const lookAtOutput = (tail: readonly string[]): string =>
   tail.length > 0 ? 'its output above says why' : 'it printed nothing: run its command by hand';
 
@@ -78,12 +100,7 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
   }),
   'killed-by-signal': ({ command, signal }) => ({
     message: `${command} was killed by ${signal}`,
-    next:
-      signal === 'SIGKILL'
-        ? 'often memory ran out: see the kernel log (dmesg), and run fewer tasks at once with -j'
-        : CRASHES.has(signal)
-          ? 'it crashed: run it by hand, under a debugger if need be'
-          : 'see who sent the signal, then run it again',
+    next: aboutSignal(signal),
   }),
   'command-not-found': ({ command }) => ({
     message: `there is no command ${command}`,
@@ -115,7 +132,7 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
   }),
   'service-ended': (ended) => ({
     message: `the service ${ended.service} ${endedHow(ended)} though it should keep running`,
-    next: lookAtOutput(ended.tail),
+    next: ended.signal === undefined ? lookAtOutput(ended.tail) : aboutSignal(ended.signal),
   }),
   'no-longer-needed': () => ({ message: 'nobody needs it any more', next: 'nothing is left to do' }),
   'port-in-use': ({ port, service }) => ({

@@ -142,6 +142,29 @@ test('what was stopped: why once, and where the output of each is', () => {
   ]);
 });
 
+test('the last words of a service that died stand once, with the service, and a signal is no fault of its output', () => {
+  const died = { reason: 'service-ended', service: 'api', exitCode: null, signal: 'SIGKILL', tail: ['bye'] } as const;
+  const lost = (task: string): RunEvent => ({
+    type: 'task-finished',
+    task,
+    outcome: 'failed',
+    durationMs: 1,
+    failure: died,
+  });
+  const plan = planOf([node('api', { body: HOLDS }), node('e2e', { needs: ['api'] })]);
+  // The task that needs it began first.
+  const lines = ending(plan, [
+    { type: 'task-started', task: 'e2e' },
+    { type: 'task-started', task: 'api' },
+    lost('e2e'),
+    lost('api'),
+    over('failed'),
+  ]);
+  expect(lines.filter((line) => line === 'bye')).toHaveLength(1);
+  expect(lines).toContain('── output of api ──');
+  expect(lines.join('\n')).not.toContain('its output above says why');
+});
+
 test('a failure inside of a guard does not hide the one that counts', () => {
   const first = { ...failure, exitCode: 9 };
   const lines = ending(planOf([node('a')]), [

@@ -1,5 +1,5 @@
 import type { Failure } from '../../model/failure.ts';
-import { explainFailure, tailOf } from '../explain.ts';
+import { explainFailure, sharedDeaths, tailOf } from '../explain.ts';
 import type { Story } from '../story.ts';
 import type { Drawable } from './graph.ts';
 import { html, type Markup } from './markup.ts';
@@ -20,17 +20,18 @@ export function failures(
     ({ outcome: one, failure }) => wrong.includes(one) && (failure !== null || one === 'unfinished'),
   );
   if (failed.length === 0) return null;
+  const shared = sharedDeaths(failed);
   return html`<section aria-labelledby="failed">
     <h2 id="failed">What went wrong</h2>
-    ${failed.map((task) => failureOf(task, anchors))}
+    ${failed.map((task) => failureOf(task, anchors, shared.has(task.task)))}
   </section>`;
 }
 
-function failureOf(task: Drawable, anchors: ReadonlyMap<string, string>): Markup {
+function failureOf(task: Drawable, anchors: ReadonlyMap<string, string>, isShared: boolean): Markup {
   const { outcome, steps, undos, anchor } = task;
   const failure: Failure = task.failure ?? { reason: 'cut-off' };
   const { message, next } = explainFailure(failure);
-  const tail = tailOf(failure).slice(-TAIL_LINES);
+  const tail = isShared ? [] : tailOf(failure).slice(-TAIL_LINES);
   const step = steps.findLast((one) => one.outcome !== 'done');
   const log = step && anchors.get(step.id);
   const stuck = undos.filter((undo) => undo.failures.length > 0).length;
