@@ -3,6 +3,9 @@ import type { Outcomes } from './outcome.ts';
 import type { Reporter, Write } from './reporter.ts';
 import { servicesHere, tellTo, type TellOptions } from './tell.ts';
 
+/** Most columns that are kept free for names: a longer one pushes its own lines to the right. */
+const MAX_NAME = 32;
+
 /** What a report for people is made with. */
 export interface PlainOptions extends TellOptions {
   /** Called once everything stands there. */
@@ -14,7 +17,7 @@ export function plainReporter(write: Write, options: PlainOptions): Reporter {
   const { color, plan, after } = options;
   const paint = paintWith(color);
   const names = [...plan.nodes.map(({ id }) => id), ...servicesHere(plan).values()];
-  const width = Math.min(24, Math.max(0, ...names.map((name) => name.length)));
+  const width = Math.min(MAX_NAME, Math.max(0, ...names.map((name) => name.length)));
   /** The task that printed last, as long as no other has printed since its step began: its output needs no repetition. */
   let whole: string | null = null;
   const line = (task: string, text: string, service = task): void => {

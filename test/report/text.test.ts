@@ -124,6 +124,19 @@ test('plain: a signal is acknowledged at once, in a line of the run, with what b
   );
 });
 
+test('plain: the column of names is as wide as the longest of the plan from the first line on', () => {
+  const wide = planOf([node('build:wheels(to=rehearsal)'), node('a'), node('x'.repeat(40))]);
+  const lines = played(
+    [
+      start('a/1', 'a'),
+      start('build:wheels(to=rehearsal)/1', 'build:wheels(to=rehearsal)'),
+      start('x/1', 'x'.repeat(40)),
+    ],
+    wide,
+  ).split('\n');
+  expect(lines.slice(0, 3).map((line) => line.indexOf('│'))).toEqual([33, 33, 41]);
+});
+
 test('plain: output that nothing stands between is not told twice; what was not put back is', () => {
   const text = played([
     { type: 'task-started', task: 'deploy' },
