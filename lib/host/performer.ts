@@ -57,7 +57,7 @@ export interface HostPerformer extends LivePerformer {
 export function createHostPerformer(options: HostOptions): HostPerformer {
   const ledger = openLedger(options.slipwayDir, options.run);
   const mask = createMask(options.secrets.values());
-  const site: Site = { ...options, ledger, mask, services: new Services(), baseEnv: baseEnvironment() };
+  const site: Site = { ...options, ledger, mask, services: new Services(), baseEnv: baseEnvironment(), off: new Set() };
   return {
     explores: false,
     perform: (step, performing) => perform(site, step, performing),
@@ -77,6 +77,8 @@ interface Site extends HostOptions {
   readonly mask: Mask;
   readonly services: Services;
   readonly baseEnv: Readonly<Record<string, string>>;
+  /** Channels of which it was said that they are off. */
+  readonly off: Set<string>;
 }
 
 /** Retries and timeouts are here, once for every kind: each kind only sees a cancel. An attempt has the whole timeout. */
@@ -241,14 +243,17 @@ async function notify(
     site.channelSecret?.(name, device) ?? { ok: false, why: `${name} is not set` };
   const { notifyAll } = await import('./notify.ts');
   const told = await notifyAll(args.to as unknown as readonly ChannelData[], message, { resolve, cancel });
-  for (const line of unheard(told)) output('stderr', `${line}\n`);
+  for (const line of unheard(told, site.off)) output('stderr', `${line}\n`);
   return { ok: true, value: told as unknown as Json };
 }
 
-const unheard = ({ unsent, off }: Told): readonly string[] => [
-  ...unsent.map(({ channel, why }) => `not sent to ${channel}: ${why}`),
-  ...off.map(({ channel, why }) => `not sent to ${channel}, which is off: ${why}`),
-];
+/** That a channel is off is said once a run: it stays so. */
+function unheard({ unsent, off }: Told, saidOff: Set<string>): readonly string[] {
+  const lines = off.map(({ channel, why }) => `not sent to ${channel}, which is off: ${why}`);
+  const fresh = lines.filter((line) => !saidOff.has(line));
+  for (const line of fresh) saidOff.add(line);
+  return [...unsent.map(({ channel, why }) => `not sent to ${channel}: ${why}`), ...fresh];
+}
 
 interface Program {
   readonly argv: readonly string[];
