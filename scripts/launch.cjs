@@ -25,7 +25,8 @@ const { fileURLToPath, pathToFileURL } = process.getBuiltinModule('node:url');
 /** Of the manifest, and of what the builder makes of a project. */
 const VERSION = 1;
 /** Options of Node with which a module may be another one than the bundle holds. */
-const OTHER_MODULES = /(^|\s)(-r|-C|--(require|import|loader|experimental-loader|conditions|preserve-symlinks))/;
+const OTHER_MODULES =
+  /(^|\s)(-r|-C|--(require|import|loader|experimental-loader|conditions|preserve-symlinks|no-addons|no-(experimental-)?require-module))/;
 
 /** @param {string} tasks absolute */
 async function launch(tasks) {

@@ -455,6 +455,30 @@ test('a project that is gone does not come back, and a tasks.ts that is gone ref
   expect(readdirSync(join(project.path, 'gone/.slipway/bundle/1'))).toEqual([]);
 });
 
+describe('of a package a bundle takes what Node takes', () => {
+  const pack = (manifest: object, files: { readonly [name: string]: string }): void => {
+    const folder = join(project.path, 'parts/node_modules/pk');
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(join(folder, name, '..'), { recursive: true });
+      writeFileSync(join(folder, name), text);
+    }
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'pk', type: 'module', ...manifest }));
+  };
+  const says = (from: string): void => {
+    const where = 'export const where = import.meta.dirname;';
+    project.write('parts/word.ts', `export { word } from '${from}';\n${where}\n`);
+  };
+
+  test.each(['module-sync', 'node-addons', 'node', 'module'])('where it has %s', async (condition) => {
+    const files = { 'special.js': "export const word = 'special';", 'plain.js': "export const word = 'plain';" };
+    pack({ exports: { [condition]: './special.js', default: './plain.js' } }, files);
+    says('pk');
+    const said = await project.performed();
+    expect(project.manifest().refused).toBeNull();
+    expect((await project.launch(['--list'])).said).toBe(said.replace('tsx', 'bundle'));
+  });
+});
+
 test('a tasks.ts that exports something is bundled like any other', async () => {
   project.write('tasks.ts', `${TASKS}export const more = 1;\n`);
   await project.performed();

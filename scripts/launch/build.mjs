@@ -27,6 +27,8 @@ const MEANT = {
   '.mjs': ['.mts', '.mjs'],
   '.cjs': ['.cts', '.cjs'],
 };
+/** Node's own, beyond those of which esbuild knows. This process is of the same Node, and told nothing. */
+const CONDITIONS = ['node-addons', ...(process.features.require_module ? ['module-sync'] : [])];
 /** What esbuild calls the one line that imports `tasks.ts`. */
 const ENTRY = '<stdin>';
 /** A file changed so shortly before it was read may change again without its times telling; in ms. */
@@ -87,7 +89,7 @@ class Builder {
       platform: 'node',
       target: `node${process.versions.node}`,
       // As Node resolves, which knows no such condition as "module", and drops nothing that a package calls pure.
-      conditions: [],
+      conditions: CONDITIONS,
       mainFields: ['main'],
       ignoreAnnotations: true,
       minifyWhitespace: true,
