@@ -477,6 +477,14 @@ describe('of a package a bundle takes what Node takes', () => {
     expect(project.manifest().refused).toBeNull();
     expect((await project.launch(['--list'])).said).toBe(said.replace('tsx', 'bundle'));
   });
+
+  test('a folder in it, of which a further package.json says what it means, is not bundled', async () => {
+    const main = JSON.stringify({ main: '../one.js' });
+    pack({}, { 'one.js': "export const word = 'one';", 'sub/package.json': main });
+    says('pk/sub');
+    expect(await project.performed()).toBe('tsx one');
+    expect(project.manifest().refused).toContain('pk/sub');
+  });
 });
 
 test('a tasks.ts that exports something is bundled like any other', async () => {

@@ -179,6 +179,9 @@ class Builder {
     this.#source(found.manifest);
     if (found.needs.includes('slipway')) throw new Refused(`${name} would load another slipway`);
     const file = await ask();
+    // What such a folder means a package.json of its own says.
+    if (path !== name && !found.hasExports && file !== found.folder + path.slice(name.length))
+      throw new Refused(`${path} is no file's whole name`);
     if (!['.js', '.mjs', '.cjs', '.json'].includes(extname(file))) throw new Refused(`${name} is not compiled`);
     const { href } = pathToFileURL(file);
     return kind === 'dynamic-import' ? this.#lateImport(href) : { path: href, external: true };
@@ -210,18 +213,20 @@ class Builder {
 
   /**
    * Where Node finds a package.
-   * @type {(folder: string, name: string) => { manifest: string, needs: readonly string[] }}
+   * @type {(folder: string, name: string) => { folder: string, manifest: string, needs: readonly string[], hasExports: boolean }}
    */
   #package(folder, name) {
     const { found, absent } = nearest(folder, join('node_modules', name));
     for (const path of absent) this.#absent.add(path);
     if (found === null) throw new Refused(`${name} is not installed`);
-    const manifest = join(this.#real(found), 'package.json');
-    const { dependencies, peerDependencies } =
-      /** @type {Record<'dependencies' | 'peerDependencies', Record<string, string> | undefined>} */ (
+    const real = this.#real(found);
+    const manifest = join(real, 'package.json');
+    const { dependencies, peerDependencies, exports } =
+      /** @type {Record<'dependencies' | 'peerDependencies' | 'exports', Record<string, string> | undefined>} */ (
         JSON.parse(fs.readFileSync(manifest, 'utf8'))
       );
-    return { manifest, needs: Object.keys({ ...dependencies, ...peerDependencies }) };
+    const needs = Object.keys({ ...dependencies, ...peerDependencies });
+    return { folder: real, manifest, needs, hasExports: exports != null };
   }
 
   /**
