@@ -487,6 +487,22 @@ describe('of a package a bundle takes what Node takes', () => {
   });
 });
 
+test('modules that wait at their top do so side by side, and are not bundled', async () => {
+  const wait = (name: string, ms: number): string =>
+    `await new Promise((r) => setTimeout(r, ${String(ms)}));\n(globalThis as { said?: string }).said = '${name}';\nexport const where = import.meta.dirname;\n`;
+  project.write('parts/slow.ts', wait('slow', 50));
+  project.write('parts/quick.ts', wait('quick', 1));
+  project.write(
+    'tasks.ts',
+    TASKS.replace('where, word', 'where')
+      .replace('parts/word.ts', "parts/slow.ts';\nimport './parts/quick.ts")
+      .replace('process.stderr', "const word = (globalThis as { said?: string }).said ?? '';\nprocess.stderr"),
+  );
+  expect(await project.performed()).toBe('tsx slow');
+  expect(await project.launch(['say'])).toMatchObject({ said: 'tsx slow', status: 0 });
+  expect(project.manifest().refused).toContain('awaits at its top');
+});
+
 test('a tasks.ts that exports something is bundled like any other', async () => {
   project.write('tasks.ts', `${TASKS}export const more = 1;\n`);
   await project.performed();

@@ -259,6 +259,7 @@ class Builder {
     });
     // As esbuild prints it, no comment stands between.
     if (!isOurs(path) && !isInside(path, 'node_modules')) refuseText(path, code);
+    if (path !== this.#tasks && !isOurs(path)) await refuseWaiting(path, code);
     return { contents: isOurs(path) ? withoutFacades(code) : code, loader: 'js' };
   }
 
@@ -304,6 +305,20 @@ function refuseText(path, text) {
       text,
     );
   if (odd) throw new Refused(`${path} holds ${JSON.stringify(odd[0])}`);
+}
+
+/**
+ * Modules that wait at their top do so side by side, and in a bundle one after the other.
+ * @type {(path: string, code: string) => Promise<void>}
+ */
+async function refuseWaiting(path, code) {
+  if (!/\bawait\b/.test(code)) return;
+  // Only a module can wait, and esbuild says so.
+  const waits = await esbuild.transform(code, { format: 'cjs', logLevel: 'silent' }).then(
+    () => false,
+    () => true,
+  );
+  if (waits) throw new Refused(`${path} awaits at its top`);
 }
 
 /** Modules of Node of which we only call functions, most runs none: loaded when one is called. */
