@@ -510,6 +510,26 @@ test('a tasks.ts that exports something is bundled like any other', async () => 
   expect(await project.launch(['say'])).toMatchObject({ said: 'bundle one', status: 0 });
 });
 
+test('slipway names a package.json that cannot be read', async () => {
+  project.write('package.json', '{');
+  const [tsx, bin] = [join(ROOT, 'node_modules/tsx/dist/loader.mjs'), join(ROOT, 'lib/cli/bin.ts')];
+  expect(await project.run(process.execPath, ['--import', tsx, bin, '--list'])).toMatchObject({
+    status: 2,
+    stderr: `slipway: ${project.path}/package.json is no JSON\n  correct it: it says what tasks.ts is\n`,
+  });
+});
+
+test.each([
+  ['more than it can be', "'x'.repeat(3_000_000)", 'too long together'],
+  ['with a NUL byte', "'\\0'", 'NUL byte'],
+])('an argument that no command can be given gets advice: %s', async (_, argument, advice) => {
+  project.write('tasks.ts', TASKS.replace("['echo', word]", `['echo', ${argument}]`));
+  const { status, rest } = await project.launch(['say']);
+  expect(status).toBe(1);
+  expect(rest).toContain(advice);
+  expect(rest).not.toContain('ls -la');
+});
+
 test('the line that runs a failed task again does, where there is no npm script', async () => {
   project.write('tasks.ts', TASKS.replace("['echo', word]", "['false']"));
   const { rest, status } = await project.launch(['say']);

@@ -17,7 +17,9 @@ async function bin(): Promise<void> {
       'there is no tasks.ts in this folder or above it',
       'go to your project, or write one: see the README',
     );
-  if (!isModule(found))
+  const type = basename(found) === 'tasks.mts' ? 'module' : typeIn(manifestOf(found));
+  if (type === null) return refuse(`${String(manifestOf(found))} is no JSON`, 'correct it: it says what tasks.ts is');
+  if (type !== 'module')
     return refuse(`${found} is not a module`, 'write "type": "module" into its package.json, or name it tasks.mts');
   process.argv.splice(1, 1, fileURLToPath(LAUNCHER), found);
   await import(LAUNCHER.href);
@@ -28,11 +30,16 @@ function refuse(message: string, next: string): void {
   process.exitCode = 2;
 }
 
-/** A tasks.ts awaits `main` at its top level and reads `import.meta`: both need a module. */
-function isModule(path: string): boolean {
-  if (basename(path) === 'tasks.mts') return true;
-  const manifest = nearest(dirname(path), ['package.json']);
-  return manifest !== null && (JSON.parse(readFileSync(manifest, 'utf8')) as { type?: string }).type === 'module';
+const manifestOf = (path: string): string | null => nearest(dirname(path), ['package.json']);
+
+/** A tasks.ts awaits `main` at its top level and reads `import.meta`: both need a module. `null`: it cannot be read. */
+function typeIn(manifest: string | null): string | null | undefined {
+  if (manifest === null) return undefined;
+  try {
+    return (JSON.parse(readFileSync(manifest, 'utf8')) as { type?: string }).type;
+  } catch {
+    return null;
+  }
 }
 
 /** The first of some names in a folder, or in one above it. */

@@ -38,6 +38,8 @@ const ABOUT_CODE: { readonly [code: string]: string } = {
   EILSEQ:
     'its name is no UTF-8, so nobody would notice what changes there: rename it, or leave it out with a glob: !name*',
   ELOOP: 'folders here link to each other: leave the links out with a glob that begins with !',
+  E2BIG: 'its arguments and environment are too long together: hand them over in a file, or on standard input',
+  ERR_INVALID_ARG_VALUE: 'no command can be told a NUL byte: see its arguments and environment',
   EMFILE: 'too many open files: raise ulimit -n, or run fewer tasks at once with -j',
 };
 
