@@ -2,7 +2,6 @@ import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Blobs } from './blobs.ts';
 import { globMatcher, readGlobs } from './glob.ts';
-import { findProcess } from './identity.ts';
 import { BESIDE, besideBy, besideOf, codeOf } from './store.ts';
 import { walkGlobs } from './walk.ts';
 
@@ -47,8 +46,17 @@ export function tidyOutputs(projectDir: string, globs: readonly string[]): void 
   walkGlobs(projectDir, readGlobs(globs, beside), false, ({ path, full }) => {
     const pid = besideBy(path);
     // Another process may be about to rename its own; this one has none under way.
-    if (pid !== null && (pid === process.pid || findProcess(pid) === null)) fs.rmSync(full, { force: true });
+    if (pid !== null && (pid === process.pid || !lives(pid))) fs.rmSync(full, { force: true });
   });
+}
+
+/** Asked with a signal that is none: a dry run loads this file, and nothing that could start a process. */
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === 'EPERM';
+  }
 }
 
 /** A folder without anything in it, and those around it that become so, as far as they are outputs. */
