@@ -19,6 +19,7 @@ const SELECTED = [
     (name) => `test/e2e/${name}.test.ts`,
   ),
   'test/launch.test.ts',
+  'test/launch-bundle.test.ts',
 ];
 const SELECTED_MS = 900_000;
 
