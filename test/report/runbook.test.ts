@@ -6,6 +6,7 @@ import type { JournalLine } from '../../lib/engine/journal.ts';
 import { showPlan } from '../../lib/engine/show.ts';
 import { clock } from '../../lib/host/clock.ts';
 import { sha256 } from '../../lib/host/hash.ts';
+import type { Check, Reason } from '../../lib/model/check.ts';
 import type { Failure } from '../../lib/model/failure.ts';
 import { string } from '../../lib/model/param.ts';
 import { s } from '../../lib/model/schema.ts';
@@ -60,11 +61,21 @@ const ship = task('ship', {
   },
 });
 
-async function printed(need: Need, runs: readonly ToldRun[] = []): Promise<string> {
+const each = task('each', {
+  summary: 'One after the other.',
+  steps(p) {
+    const names = p.run(['names'], { effect: 'reads', yields: s.list(s.string) });
+    p.each(names, (p, name) => p.run(['stop', name], { effect: 'derives' }));
+  },
+});
+
+async function printed(need: Need, runs: readonly ToldRun[] = [], because?: readonly Reason[]): Promise<string> {
   const { plan } = makePlan([need], sha256);
   const options = { performer: dryPerformer, clock, freshness: ALWAYS_RUN, force: true, line: stepLine };
-  const shown = await showPlan(plan, options);
-  const summaries = new Map([build, ship].map(({ taskName, spec }) => [taskName, spec.summary]));
+  const planned = await showPlan(plan, options);
+  const check: Check | null = because ? { state: 'stale', because, store: 'not-asked' } : null;
+  const shown = check ? { ...planned, tasks: planned.tasks.map((one) => ({ ...one, check })) } : planned;
+  const summaries = new Map([build, ship, each].map(({ taskName, spec }) => [taskName, spec.summary]));
   return runbook({ plan, shown, summaries, runs, command: 'npm run task -- ship' });
 }
 const section = (text: string, title: string): string =>
@@ -115,6 +126,12 @@ test('each step with what is to be seen, and how it is put back', async () => {
   );
   expect(steps).toContain("``changes here: warm '`x`' (env TOKEN)``");
   expect(steps).toContain('- [ ] **9** `reads here: ask` (as often as needed)');
+});
+
+test('a value of a repetition is told by the step that it comes from; no id is left', async () => {
+  const text = await printed(each(), [], [{ reason: 'acts', step: 'each/1' }]);
+  expect(text).toContain('`derives here: stop ‹one of step 1›`');
+  expect(text).toContain('Runs because step 1 does more than derive files here.');
 });
 
 test('the failure table follows scopes: guards, branches, what stays once it is done', async () => {

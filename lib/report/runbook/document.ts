@@ -4,7 +4,7 @@ import type { Plan } from '../../model/plan.ts';
 import { HERE, blocksIn, itemsIn } from '../../model/step.ts';
 import type { ToldRun } from '../story.ts';
 import { checklist } from './checklist.ts';
-import { evidenceOf } from './evidence.ts';
+import { evidenceOf, worded } from './evidence.ts';
 import { failureTable } from './failures.ts';
 import { code, prose } from './markdown.ts';
 import { expectedDuration, knownIssues, pastOf, type Past } from './past.ts';
@@ -55,7 +55,7 @@ export function runbook(source: RunbookSource): string {
     ...sections.flatMap(([title, lines]) => ['', `## ${title}`, '', ...lines]),
     '',
   ].join('\n');
-  return byNumber(text, numbers).replace(/\n{3,}/g, '\n\n');
+  return byNumber(text, numbers, wordsOfBlocks(plan)).replace(/\n{3,}/g, '\n\n');
 }
 
 /** What steps are called; a change, or a wait, yields what its last step does. */
@@ -70,10 +70,22 @@ function numbersOf(plan: Plan, steps: readonly ShownStep[]): ReadonlyMap<string,
   return numbers;
 }
 
+/** What blocks are told and repeated for, in words: these are values of no step. */
+function wordsOfBlocks(plan: Plan): ReadonlyMap<string, string> {
+  const words = new Map<string, string>();
+  for (const item of plan.nodes.flatMap(({ body }) => [...itemsIn(body)])) {
+    if (item.type === 'each') words.set(item.item, `one of ${worded(item.over).replace(/^‹(.*)›$/, '$1')}`);
+    if (item.type === 'notifying') words.set(`${item.id}.outcome`, 'how it ended').set(`${item.id}.because`, 'why');
+  }
+  return words;
+}
+
 /** Ids of steps become their numbers: `‹deploy/1.2.why›` is `‹step 5: why›`. */
-function byNumber(text: string, numbers: ReadonlyMap<string, number>): string {
-  return text.replace(/[^\s‹›"`]+\/\d+(?:\.\w+)*/g, (found) => {
-    const parts = found.split('.');
+function byNumber(text: string, numbers: ReadonlyMap<string, number>, words: ReadonlyMap<string, string>): string {
+  return text.replace(/(?:\bstep )?([^\s‹›"`]+\/\d+(?:\.\w+)*)/g, (found, id: string) => {
+    const said = words.get(id);
+    if (said !== undefined) return byNumber(said, numbers, words);
+    const parts = id.split('.');
     for (let end = parts.length; end > 0; end--) {
       const number = numbers.get(parts.slice(0, end).join('.'));
       const field = parts.slice(end).join('.');
