@@ -48,7 +48,6 @@ const ABOUT_CONNECTION: { readonly [code: string]: string } = {
   ETIMEDOUT: 'no answer: see whether the device is up and on this network',
   EHOSTUNREACH: 'see whether the device is up and on this network',
   ENETUNREACH: 'see whether this machine is on a network',
-  ENOTFOUND: 'the name is unknown: see X_HOST in "config"',
   EAI_AGAIN: 'names cannot be resolved now: see whether this machine is on a network',
 };
 
@@ -154,12 +153,15 @@ export const explain: { readonly [R in Failure['reason']]: (failure: Of<R>) => E
   }),
   unreachable: ({ place, address, code }) => ({
     message: `${place} (${address}) cannot be reached: ${code}`,
-    next: ABOUT_CONNECTION[code] ?? `try: ssh ${hostOf(address)} true`,
+    next:
+      code === 'ENOTFOUND'
+        ? `the name is unknown: see ${deviceVariable(place, 'HOST')} in "config"`
+        : (ABOUT_CONNECTION[code] ?? `try: ssh ${hostOf(address)} true`),
   }),
   'host-key': ({ place, address, state, fingerprint }) => hostKey(place, address, state, fingerprint),
   authentication: ({ place, address, user }) => ({
     message: `${place} (${address}) does not let ${user} in`,
-    next: `see the key: "config" shows X_KEY and X_USER; try: ssh ${user}@${hostOf(address)} true`,
+    next: `see the key: "config" shows ${deviceVariable(place, 'KEY')} and ${deviceVariable(place, 'USER')}; try: ssh ${user}@${hostOf(address)} true`,
   }),
   'ssh-failed': ({ place, address, through, status, said }) => ({
     message: `ssh does not get into ${place} (${address}${through === null ? '' : `, through ${through}`}): ${

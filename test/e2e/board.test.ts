@@ -65,7 +65,7 @@ describe.skipIf(missingTools !== null)(
       const { status, stdout } = await project.run(DEPLOY);
       expect(status).toBe(1);
       expect(stdout).toMatch(
-        /board \(127\.0\.0\.1:\d+\) does not let \S+ in\n {2}see the key: "config" shows X_KEY and X_USER/,
+        /board \(127\.0\.0\.1:\d+\) does not let \S+ in\n {2}see the key: "config" shows BOARD_KEY and BOARD_USER/,
       );
     });
 

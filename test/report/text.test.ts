@@ -389,3 +389,10 @@ test('what is up is told of goals alone, with where it answers as far as the pla
     ),
   ).toBe('dev    │ up: web http://127.0.0.1:5173/, db :5432, queue :5672, worker; Ctrl-C ends\n');
 });
+
+test('advice names the variable of the device that it is about', () => {
+  const unknown = { reason: 'unreachable', place: 'my-board', address: 'nowhere:22', code: 'ENOTFOUND' } as const;
+  expect(explainFailure(unknown).next).toBe('the name is unknown: see MY_BOARD_HOST in "config"');
+  const refused = { reason: 'authentication', place: 'my-board', address: 'b:22', user: 'u' } as const;
+  expect(explainFailure(refused).next).toContain('MY_BOARD_KEY and MY_BOARD_USER');
+});
