@@ -1,18 +1,28 @@
 import * as fs from 'node:fs';
+import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Failure } from '../../lib/model/failure.ts';
 import { CancelSource } from '../../lib/engine/cancel.ts';
+import { clientOf } from '../../lib/device/client.ts';
 import { boundCancel } from '../../lib/host/cancel.ts';
 import { clock, rest } from '../../lib/host/clock.ts';
 import { sha256 } from '../../lib/host/hash.ts';
 import { wasStarted } from '../../lib/host/identity.ts';
 import { safeName } from '../../lib/host/names.ts';
 import { openLineFile, readEnd, readLines, writeFileAtomic } from '../../lib/host/store.ts';
+import { currentUser } from '../../lib/host/user.ts';
 import { rig, tempDir } from './rig.ts';
 
 const INT: Failure = { reason: 'cancelled', signal: 'SIGINT' };
 const TERM: Failure = { reason: 'cancelled', signal: 'SIGTERM' };
+
+test('whoever runs this has the name that the environment says, otherwise the one that the system knows', () => {
+  expect(currentUser({ USER: 'u', LOGNAME: 'l' })).toBe('u');
+  expect(currentUser({ LOGNAME: 'l' })).toBe('l');
+  expect(currentUser({})).toBe(userInfo().username);
+  expect(clientOf({})).toBe(`${userInfo().username}@${hostname()}`);
+});
 
 test('a cancel comes once, to all, and at once to late ones', () => {
   const cancel = new CancelSource();
