@@ -3,6 +3,7 @@ import type { AnyTask } from '../model/task.ts';
 import { FLAGS, GRAPH_FORMATS, VERBS, typedName, type VerbUsage } from './flags.ts';
 import type { Invocation, Layout, Mode, Pages } from './invocation.ts';
 import { unknownTask } from './mistakes.ts';
+import { didYouMean } from './suggest.ts';
 import { tokenize, type Tokens } from './tokens.ts';
 
 /** Flags after cac: camelCase names; a value is still its text. */
@@ -128,6 +129,16 @@ async function graph({ graph: asked, json }: Options, tokens: Tokens, tasks: rea
   const format = json ? 'json' : GRAPH_FORMATS.find((name) => name === asked);
   if (format === undefined)
     throw new UsageError(`--graph has no format ${asked ?? ''}`, `type --graph=${GRAPH_FORMATS.join(' or --graph=')}`);
+  const stray = tokens.words.find((word) => tasks.every(({ taskName }) => taskName !== word));
+  if (stray !== undefined)
+    throw new UsageError(
+      `${stray} is no task, and no format of --graph`,
+      didYouMean(
+        stray,
+        [...GRAPH_FORMATS, ...tasks.map(({ taskName }) => taskName)],
+        `its formats: ${GRAPH_FORMATS.join(', ')}`,
+      ),
+    );
   return { kind: 'graph', goals: (await import('./goals.ts')).parseGoals(tokens, tasks), format };
 }
 

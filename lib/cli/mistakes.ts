@@ -1,6 +1,6 @@
 import { UsageError } from '../model/failure.ts';
 import type { AnyTask } from '../model/task.ts';
-import { FLAGS, VERBS, typedName, usageOf, type VerbUsage } from './flags.ts';
+import { FLAGS, VERBS, flagNamed, typedName, usageOf, type VerbUsage } from './flags.ts';
 import { didYouMean, nearest } from './suggest.ts';
 
 /** A word that is neither a task nor a verb. */
@@ -11,7 +11,7 @@ export function unknownTask(word: string, tasks: readonly AnyTask[]): UsageError
   ];
   return new UsageError(
     `no task or verb is called ${word}`,
-    didYouMean(word, names, '--list shows the tasks, --help the verbs'),
+    flagNamed(word) ? `did you mean --${word}?` : didYouMean(word, names, '--list shows the tasks, --help the verbs'),
   );
 }
 

@@ -23,7 +23,9 @@ export function parseVerb(usage: VerbUsage, tokens: Tokens): Verb {
     );
   const [argument] = given;
   if (args.length > 0 && argument === undefined)
-    throw new UsageError(`${name} needs ${args[0] === 'action' ? 'an' : 'a'} ${args[0] ?? ''}`, usageLine);
+    throw name === 'rehearsal'
+      ? new UsageError('rehearsal needs an action', 'type rehearsal stop')
+      : new UsageError(`${name} needs a ${args[0] ?? ''}`, usageLine);
   switch (name) {
     case 'apply':
       return { verb: 'apply', plan: argument ?? '' };

@@ -132,6 +132,9 @@ test.each<[string, string, string]>([
   ],
   ['deploy -j 0', '--jobs must be a whole number from 1 to 1024, not 0', 'type -j 4'],
   ['deploy --out=', '--out needs a file', 'type --out plan.json'],
+  ['--graph svg', 'svg is no task, and no format of --graph', 'its formats: mermaid, dot, json'],
+  ['list', 'no task or verb is called list', 'did you mean --list?'],
+  ['rehearsal', 'rehearsal needs an action', 'type rehearsal stop'],
   ['deploy --graph=svg', '--graph has no format svg', 'type --graph=mermaid or --graph=dot or --graph=json'],
   ['deploy --runbook --json', '--runbook prints Markdown, and no JSON', 'leave one of both out'],
   [
