@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isDurable, isJournaled, readJournal, type JournalLine, type Leftover } from '../engine/journal.ts';
 import { lifeOf, ownIdentity, type Identity } from '../host/identity.ts';
-import { ledgerPath } from '../host/ledger.ts';
+import { ledgerPath } from '../host/names.ts';
 import {
   codeOf,
   endOf,
@@ -60,6 +60,11 @@ export interface KeptRun {
   /** Lines before it that are no records: a disk that lost power writes such. */
   readonly damaged: number;
 }
+
+/** So many characters of an id at least stand for it. */
+const MIN_PART = 4;
+/** Runs that are named where one of several may be meant. */
+const MAX_NAMED = 5;
 
 const folderOf = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run);
 
@@ -305,9 +310,19 @@ export const undoneBy = (runs: readonly KeptRun[], run: string): KeptRun | undef
       record.undoes === run && lines.some((line) => line.type === 'run-finished' && line.outcome === 'done'),
   );
 
-/** A run by its id; a usage error when there is none. */
+/** A run by its id, by a part that only one id has, or `last`; a usage error when there is none. */
 export function findRun(runs: readonly KeptRun[], run: string): KeptRun {
-  const found = runs.find(({ record }) => record.run === run);
+  const exact = run === 'last' ? runs[0] : runs.find(({ id }) => id === run);
+  const alike = exact || run.length < MIN_PART ? [] : runs.filter(({ id }) => id.includes(run));
+  if (alike.length > 1)
+    throw new UsageError(
+      `${run} may be any of ${String(alike.length)} runs`,
+      `say more of its id: ${alike
+        .slice(0, MAX_NAMED)
+        .map(({ id }) => id)
+        .join(', ')}${alike.length > MAX_NAMED ? ', …' : ''}`,
+    );
+  const found = exact ?? alike[0];
   if (!found) throw new UsageError(`there is no run ${run}`, '"history" lists the runs that are kept');
   return found;
 }

@@ -49,9 +49,6 @@ type Entry =
   | { readonly spawned: number; readonly pid: number; readonly started: string }
   | { readonly ended: number };
 
-const LEDGER = 'ledger.jsonl';
-/** Where the ledger of a run is as long as something of it may be running. */
-export const ledgerPath = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run, LEDGER);
 const markerOf = (token: string, spawn: number): Marker => ({ SLIPWAY_SPAWN: `${token}.${String(spawn)}` });
 
 /** The runs, the outermost first, one within a command of the other, within whose commands this process is. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { sha256 } from './hash.ts';
 
 /** Longest name made here, in bytes; file systems take 255. */
@@ -11,3 +12,6 @@ export function safeName(text: string): string {
   const plain = /^\.*$/.test(escaped) ? `~${escaped}` : escaped;
   return plain.length <= MAX_NAME_BYTES ? plain : `${plain.slice(0, MAX_NAME_BYTES - 17)}~${sha256(text).slice(0, 16)}`;
 }
+
+/** Where the ledger of a run is as long as something of it may be running. */
+export const ledgerPath = (slipwayDir: string, run: string): string => join(slipwayDir, 'runs', run, 'ledger.jsonl');

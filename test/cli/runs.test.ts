@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import {
   beginRun,
+  findRun,
   forgetOldRuns,
   leavesTraces,
   leftovers,
@@ -57,6 +58,16 @@ test('a file that lies beside the runs is none', async () => {
   expect(readRuns(own).map(({ id }) => id)).toEqual(['20260101-000000-aaaa']);
   expect(await reapLeftovers(own)).toEqual([]);
   rmSync(own, { recursive: true });
+});
+
+test('a run is found by its id, by a part that no other has, or as the last one', () => {
+  const runs = readRuns(folder);
+  const [run] = runs;
+  for (const named of ['20260101-000000-aaaa', '000000-aaaa', 'last']) expect(findRun(runs, named)).toBe(run);
+  const other = { ...run, id: '20260101-000009-aaaa' } as KeptRun;
+  expect(() => findRun([...runs, other], 'aaaa')).toThrow('aaaa may be any of 2 runs');
+  for (const named of ['', 'aaa', 'bbbb']) expect(() => findRun(runs, named)).toThrow(`there is no run ${named}`);
+  expect(() => findRun([], 'last')).toThrow('there is no run last');
 });
 
 test('a run is over when its last whole line says so, and left what its lines say otherwise', () => {

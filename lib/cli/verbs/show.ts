@@ -11,11 +11,12 @@ import { summaryOf } from './history.ts';
 /** Tells one run: its tasks, and each step with what came of it; with `logs` what each step printed, whole. */
 export function show(
   { slipwayDir, projectDir }: Context,
-  { run, logs }: { readonly run: string; readonly logs: boolean },
+  { run: asked, logs }: { readonly run: string; readonly logs: boolean },
   { output, color }: Manner,
 ): number {
   const all = readRuns(slipwayDir);
-  const kept = findRun(all, run);
+  const kept = findRun(all, asked);
+  const { run } = kept.record;
   const summary = summaryOf(kept, all);
   const folder = relative(projectDir, join(slipwayDir, 'runs', run));
   const logOf = (id: string): StepLog | null => {

@@ -27,13 +27,14 @@ export interface UndoVerb extends Said {
 }
 
 /** Puts the changes of a finished run back, in reverse, as a run of its own. */
-export async function undo(context: Context, manner: Manner, { run: undoes, ...asked }: UndoVerb): Promise<number> {
+export async function undo(context: Context, manner: Manner, { run: named, ...asked }: UndoVerb): Promise<number> {
   const { slipwayDir } = context;
   const run = newRunId(new Date());
   const lock = takeLock(slipwayDir, 'undo', run);
   if (!lock.ok) throw new StepFailed({ reason: 'lock-held', place: HERE, name: 'undo', holder: lock.holder });
   try {
-    const { runs, kept, standing, staying } = await looked(context, undoes);
+    const { runs, kept, standing, staying } = await looked(context, named);
+    const { run: undoes } = kept.record;
     for (const touch of staying) say(`${touchWords(touch)} stays: it is put back only while it is unfinished`);
     if (standing.length === 0) {
       say(`run ${undoes} left no change that could be put back`);
