@@ -13,6 +13,7 @@ import {
   type ProcessRow,
 } from './identity.ts';
 import { endGroup, GRACE_MS, membersOf, type Group, type Marker } from './group.ts';
+import { ledgerPath } from './names.ts';
 import { openLineFile, readLines, type LineFile } from './store.ts';
 import { removeTree } from './tree.ts';
 
