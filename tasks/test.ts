@@ -8,12 +8,7 @@ const frontend = `${PLATFORM}/frontend`;
 export const testBackend = task('test:backend', {
   summary: "Run the backend's tests.",
   needs: { setup: setupBackend() },
-  inputs: [
-    `${PLATFORM}/{backend,configs,exchange}/**`,
-    `${PLATFORM}/run.py`,
-    `!${backend}/.venv/**`,
-    '!**/__pycache__/**',
-  ],
+  inputs: [`${PLATFORM}/{backend,configs,exchange}/**`, `${PLATFORM}/*`, `!${backend}/.venv/**`, '!**/__pycache__/**'],
   outputs: [],
   resources: { cpu: 1 },
   steps(p, { rest }) {
