@@ -59,7 +59,10 @@ function act(step: FileStep, path: string, site: FileSite): void {
       return removeTree(path);
     case 'restore':
       if (!putBack(savedPlace(site.slipwayDir, site.run, step.args.saved, path)) && site.acted)
-        throw new StepFailed({ reason: 'refused', message: notKept(textOf(step.args.path), site.run) });
+        throw new StepFailed({
+          reason: 'refused',
+          message: `${notKept(textOf(step.args.path), site.run)}, then remove .slipway/runs/${site.run}`,
+        });
   }
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Failure } from '../model/failure.ts';
 import type { Cancel } from '../model/ports.ts';
+import { rest } from './clock.ts';
 import { spawnChild, type Child, type Start, type Take } from './child.ts';
 import { endGroup, endSurvivors, GRACE_MS, signalFor, type Group } from './group.ts';
 import { groupsWith, type Ledger } from './ledger.ts';
@@ -52,6 +53,8 @@ export interface RunningProcess {
 
 /** Time in which a command that shares the terminal acts on its Ctrl-C by itself, in ms. */
 const TERMINAL_SIGNAL_MS = 500;
+/** Time in which a signal of the terminal is heard here as well, in ms. */
+const TERMINAL_HEARD_MS = 20;
 
 /** Runs a command to its end. */
 export function superviseProcess(spec: ProcessSpec, supervision: Supervision): Promise<ProcessEnd> {
@@ -95,6 +98,8 @@ async function supervise(spec: ProcessSpec, supervision: Supervision, pipe: Outp
   ending.of({ leader: child.pid, own, marker });
   const withdraw = cancel.onCancel(ending.begin);
   const { exitCode, signal, groupGone } = await child.exit;
+  // The terminal told both of Ctrl-C: of a command that it ends at once may be heard first.
+  if (!own) await rest(TERMINAL_HEARD_MS);
   // Not before: from here on a cancel finds a command that is over, and changes nothing about how it ended.
   const cause = ending.why;
   if (!groupGone || cause) await ending.over();
