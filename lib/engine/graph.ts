@@ -162,14 +162,17 @@ function recordNode(draft: Draft, opaque: Map<StepId, OpaqueBody>): PlanNode {
   const needs = Object.fromEntries(draft.needs.map(([name, need]) => [name, need.returned]));
   const rest = draft.need.rest ?? [];
   let isAsked = rest.length === 0;
-  const context = {
-    params,
-    needs,
-    get rest() {
-      isAsked = true;
-      return rest;
-    },
-  };
+  // A getter of its own costs each node some KB: most are given nothing.
+  const context = isAsked
+    ? { params, needs, rest }
+    : {
+        params,
+        needs,
+        get rest() {
+          isAsked = true;
+          return rest;
+        },
+      };
   const recorded = Recorder.record(draft.id, (p) => spec.steps?.(p, context as never));
   // Lost, it may have been what was to make the run harmless.
   if (!isAsked)
