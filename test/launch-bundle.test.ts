@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { until } from './device/poll.ts';
 import { ROOT } from './hello.ts';
 import { Launched, TASKS, word } from './launched.ts';
 
@@ -9,10 +8,7 @@ let project: Launched;
 beforeEach(() => {
   project = new Launched();
 });
-afterEach(async () => {
-  await until('nothing is made any more', () => !existsSync(join(project.folder, 'building')), 60_000);
-  project.remove();
-});
+afterEach(() => project.close());
 
 describe('what is named .js is what tsx takes for it, in a bundle and when it appears later', () => {
   test.each([

@@ -14,7 +14,6 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { until } from './device/poll.ts';
 import { ROOT } from './hello.ts';
 import { LAUNCHER, Launched, TASKS, word } from './launched.ts';
 import { mounts } from './mounts.ts';
@@ -25,10 +24,7 @@ let project: Launched;
 beforeEach(() => {
   project = new Launched();
 });
-afterEach(async () => {
-  await until('nothing is made any more', () => !existsSync(join(project.folder, 'building')), 60_000);
-  project.remove();
-});
+afterEach(() => project.close());
 
 test('the first run is under tsx, the next ones are from a bundle, and say the same', async () => {
   expect(await project.performed()).toBe('tsx one');

@@ -67,6 +67,12 @@ export class Launched extends Stranger {
     return said;
   }
 
+  /** Takes it away, once nothing is made in it any more. */
+  async close(): Promise<void> {
+    await until('nothing is made any more', () => !existsSync(join(this.folder, 'building')), 60_000);
+    this.remove();
+  }
+
   made(): number | null {
     return statSync(join(this.folder, 'manifest.json'), { throwIfNoEntry: false })?.ino ?? null;
   }

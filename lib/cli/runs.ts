@@ -293,7 +293,7 @@ export function forgetOldRuns(slipwayDir: string, runs: readonly KeptRun[]): voi
   const needed = new Set(unfinished.map(({ record }) => record.undoes));
   const isOver = (kept: KeptRun): boolean => kept.isOver && !needed.has(kept.id);
   const old = runs.length < KEPT_RUNS + MORE_RUNS ? [] : runs.slice(KEPT_RUNS);
-  for (const { id } of old.filter((kept) => isOver(kept) || (leftNothing(slipwayDir, kept) && !needed.has(kept.id)))) {
+  for (const { id } of old.filter((kept) => !needed.has(kept.id) && (kept.isOver || leftNothing(slipwayDir, kept)))) {
     rmSync(folderOf(slipwayDir, id), { recursive: true, force: true });
     removeTree(join(slipwayDir, 'saved', id));
   }

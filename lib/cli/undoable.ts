@@ -1,7 +1,14 @@
 import { settleRefs } from '../engine/facts.ts';
 import { readJournal, type Leftover } from '../engine/journal.ts';
-import { isLater, sharedTouch, standingChanges, touchedBy, touchOf, touchWords } from '../engine/touched.ts';
-import { passingOf } from '../engine/follow.ts';
+import {
+  isLater,
+  linesSince,
+  sharedTouch,
+  standingChanges,
+  touchedBy,
+  touchOf,
+  touchWords,
+} from '../engine/touched.ts';
 import { changesOf, retrace, undoSteps, type Standing } from '../engine/undo.ts';
 import { clock } from '../host/clock.ts';
 import { lifeOf } from '../host/identity.ts';
@@ -59,7 +66,7 @@ function putBackOf(one: Standing): Standing {
 
 /** Only what is over, was not put back, and is no undo itself can be undone. */
 function refuseState(runs: readonly KeptRun[], kept: KeptRun): void {
-  const { run, plan, undoes, goals, owner } = kept.record;
+  const { run, plan, undoes, goals } = kept.record;
   if (undoes !== undefined)
     refuse(`run ${run} is itself an undo of run ${undoes}: what it put back is made again by running its tasks`);
   if (plan.nodes.length === 0)
@@ -70,8 +77,7 @@ function refuseState(runs: readonly KeptRun[], kept: KeptRun): void {
   const half = left.find((one) => one.undoes === run);
   if (half !== undefined) refuse(`run ${half.run} began to put it back and is not finished: "recover" goes on with it`);
   if (left.some((one) => one.run === run)) refuse(`run ${run} is not finished: "recover" puts that right`);
-  const ended = kept.lines.some(({ type }) => type === 'run-finished');
-  if (!ended && lifeOf(owner) !== 'dead') refuse(`run ${run} is still under way`);
+  if (isUnderWay(kept.record, kept.lines)) refuse(`run ${run} is still under way`);
 }
 
 /** What has settled is not taken back like a failure: services and data have gone on since. */
@@ -134,18 +140,6 @@ async function refuseLater(runs: readonly KeptRun[], kept: KeptRun, standing: re
 
 const isUnderWay = ({ owner }: KeptRun['record'], lines: KeptRun['lines']): boolean =>
   !lines.some(({ type }) => type === 'run-finished') && lifeOf(owner) !== 'dead';
-
-/** A journal without what was over at that time: runs may go on beside each other. */
-function linesSince(lines: KeptRun['lines'], since: string): KeptRun['lines'] {
-  const passing = (line: { readonly id: string; readonly iteration?: string }): string =>
-    passingOf(line.id, line.iteration ?? '');
-  const over = new Set(
-    lines.flatMap((line) => (line.type === 'change-finished' && line.at < since ? [passing(line)] : [])),
-  );
-  return lines.filter((line) =>
-    line.type === 'change-started' ? !over.has(passing(line)) : line.type === 'undo-finished' || line.at >= since,
-  );
-}
 
 /** What a run touched since then and left so; of one that is under way, all that it may. */
 async function touchesOf(record: KeptRun['record'], lines: KeptRun['lines'], since: string): Promise<readonly Touch[]> {

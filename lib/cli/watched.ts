@@ -39,7 +39,7 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
       `there is nothing to watch: ${plan.nodes.map(({ id }) => id).join(', ')} declare${plan.nodes.length === 1 ? 's' : ''} no inputs`,
       'declare what it reads: inputs: [globs]',
     );
-  const made = plan.nodes.map(({ outputs }) => globMatcher(outputs ?? []));
+  const isMade = globMatcher(...plan.nodes.map(({ outputs }) => outputs ?? []));
   const fingerprints = openFingerprints(folders.projectDir, folders.slipwayDir);
   const look = (): ReadonlyMap<string, ReadonlyMap<string, string>> =>
     new Map(
@@ -48,7 +48,7 @@ export function watchedInputs(folders: Folders, plan: Plan): Watched {
         new Map(
           fingerprints
             .inputs(inputs ?? [])
-            .entries.filter(([path]) => !made.some((isMade) => isMade(path)))
+            .entries.filter(([path]) => !isMade(path))
             .map(([path, ...entry]) => [path, entry.join(' ')]),
         ),
       ]),

@@ -25,7 +25,7 @@ export interface Before {
 }
 
 /** Names one passing of one step or block: what the journal knows it by. */
-export const passingOf = (id: string, iteration: string): string => `${id}#${iteration}`;
+export const passingOf = (id: string, iteration = ''): string => `${id}#${iteration}`;
 
 function splitPassing(passing: string): readonly [id: string, iteration: string] {
   const hash = passing.lastIndexOf('#');

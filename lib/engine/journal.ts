@@ -62,7 +62,7 @@ export function readJournal(lines: readonly RunEvent[]): Leftover {
   let goals: readonly string[] = [];
   let finishedRun = false;
   const key = (line: { readonly id: string; readonly iteration?: string }): string =>
-    passingOf(line.id, line.iteration ?? '');
+    passingOf(line.id, line.iteration);
   for (const line of lines) {
     switch (line.type) {
       case 'run-started':

@@ -29,15 +29,6 @@ export interface Under {
   readonly release: () => void;
 }
 
-/** A plan without services. */
-export const NO_SERVICES: ServicesOf = {
-  nodes: [],
-  services: new Map(),
-  goals: new Set(),
-  standIns: new Map(),
-  uses: () => [],
-};
-
 /** The services of one run: each is brought up by the first task that needs it, and ends with the last. */
 export class RunServices {
   readonly #of: ServicesOf;

@@ -14,9 +14,17 @@ import { Facts } from './facts.ts';
 import { eventsOf, type Before } from './follow.ts';
 import type { Freshness } from './freshness.ts';
 import type { Hold, Holding } from './holding.ts';
-import { NO_SERVICES, RunServices } from './run-services.ts';
+import { RunServices } from './run-services.ts';
 import { schedule, type Capacity, type NodeState } from './schedule.ts';
-import { brings, countServices, scheduled, serviceCheck, servicesOf, type ServicesOf } from './services.ts';
+import {
+  brings,
+  countServices,
+  NO_SERVICES,
+  scheduled,
+  serviceCheck,
+  servicesOf,
+  type ServicesOf,
+} from './services.ts';
 import { StandIns } from './stand-ins.ts';
 import { Walker } from './walk.ts';
 

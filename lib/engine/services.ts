@@ -28,16 +28,25 @@ const holds = (node: PlanNode): boolean => {
   return false;
 };
 
+const NONE: readonly string[] = [];
+
+/** Of a plan without services, and of a run that brings none up. */
+export const NO_SERVICES: ServicesOf = {
+  nodes: [],
+  services: new Map(),
+  goals: new Set(),
+  standIns: new Map(),
+  uses: () => NONE,
+};
+
 /** Finds the services of a plan. */
 export function servicesOf(plan: Plan): ServicesOf {
   const holding = new Set(plan.nodes.filter(holds).map(({ id }) => id));
-  const none: readonly string[] = [];
-  if (holding.size === 0)
-    return { nodes: plan.nodes, services: new Map(), goals: new Set(), standIns: new Map(), uses: () => none };
+  if (holding.size === 0) return { ...NO_SERVICES, nodes: plan.nodes };
   const needed = new Map<string, readonly string[]>();
   /** What whoever needs this node gets to hold on to. */
   const handed = (node: PlanNode): readonly string[] =>
-    holding.has(node.id) ? [node.id] : node.body.items.length === 0 ? (needed.get(node.id) ?? none) : none;
+    holding.has(node.id) ? [node.id] : node.body.items.length === 0 ? (needed.get(node.id) ?? NONE) : NONE;
   const byId = new Map(plan.nodes.map((node) => [node.id, node]));
   const at = (id: string): PlanNode => byId.get(id) as PlanNode;
   // Needs come first, so each is known by then.
@@ -45,7 +54,7 @@ export function servicesOf(plan: Plan): ServicesOf {
   const nodes = hoisted(plan.nodes, holding);
   const goals = new Set(plan.goals.flatMap((id) => handed(at(id))));
   const standIns = plan.nodes.flatMap((node) => {
-    const services = holding.has(node.id) ? none : handed(node);
+    const services = holding.has(node.id) ? NONE : handed(node);
     return services.length > 0 && services.every((id) => goals.has(id)) ? [[node.id, services] as const] : [];
   });
   return {
@@ -53,7 +62,7 @@ export function servicesOf(plan: Plan): ServicesOf {
     services: new Map(nodes.filter(({ id }) => holding.has(id)).map((node) => [node.id, node])),
     goals,
     standIns: new Map(standIns),
-    uses: (node) => (node.body.items.length === 0 ? none : (needed.get(node.id) ?? none)),
+    uses: (node) => (node.body.items.length === 0 ? NONE : (needed.get(node.id) ?? NONE)),
   };
 }
 

@@ -3,16 +3,31 @@ import type { Plan } from '../model/plan.ts';
 import { textOf } from '../model/json.ts';
 import { HERE, itemsIn, LATER_PATH, type Step, type Touch } from '../model/step.ts';
 import { passingOf } from './follow.ts';
+import type { JournalLine } from './journal.ts';
 import { fixedPart } from './overlap.ts';
 
 /** Ids of the changes that a run began and did not put back, by its journal. */
 export function standingChanges(lines: readonly RunEvent[]): ReadonlySet<string> {
   const begun = new Map<string, string>();
   for (const line of lines) {
-    if (line.type === 'change-started') begun.set(passingOf(line.id, line.iteration ?? ''), line.id);
-    if (line.type === 'undo-finished') begun.delete(passingOf(line.id, line.iteration ?? ''));
+    if (line.type === 'change-started') begun.set(passingOf(line.id, line.iteration), line.id);
+    if (line.type === 'undo-finished') begun.delete(passingOf(line.id, line.iteration));
   }
   return new Set(begun.values());
+}
+
+/** A journal without the changes that were over at that time, ISO: runs may go on beside each other. */
+export function linesSince(lines: readonly JournalLine[], since: string): readonly JournalLine[] {
+  const over = new Set(
+    lines.flatMap((line) =>
+      line.type === 'change-finished' && line.at < since ? [passingOf(line.id, line.iteration)] : [],
+    ),
+  );
+  return lines.filter((line) =>
+    line.type === 'change-started'
+      ? !over.has(passingOf(line.id, line.iteration))
+      : line.type === 'undo-finished' || line.at >= since,
+  );
 }
 
 /** What a run touched and left so: its standing changes, and the outputs that its tasks made. */

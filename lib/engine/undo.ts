@@ -1,4 +1,4 @@
-import { known, unknown } from '../model/fact.ts';
+import { known } from '../model/fact.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Plan, PlanNode } from '../model/plan.ts';
 import type { Clock, LivePerformer } from '../model/ports.ts';
@@ -41,8 +41,7 @@ export async function retrace(
 ): Promise<
   { readonly ok: true; readonly standing: readonly Standing[] } | { readonly ok: false; readonly failure: Failure }
 > {
-  const facts = new Facts();
-  for (const [id, value] of past.facts) facts.set(id, known(value));
+  const facts = factsOf(past);
   const standing: Standing[] = [];
   for (const [id, outcome] of past.finished) {
     const node = plan.nodes.find((one) => one.id === id);
@@ -62,6 +61,12 @@ export async function retrace(
     if (undos.length > 0 || made.length > 0) standing.push({ node, undos, made });
   }
   return { ok: true, standing };
+}
+
+function factsOf(past: Leftover): Facts {
+  const facts = new Facts();
+  for (const [id, value] of past.facts) facts.set(id, known(value));
+  return facts;
 }
 
 function hasChanges(body: Block): boolean {
@@ -119,14 +124,14 @@ function retracer(past: Leftover, made: Step[]): Follower {
  * Of a change that also runs commands nobody knows what these made of them.
  */
 export function openFiles(plan: Plan, past: Leftover): readonly Step[] {
-  const lookup = { fact: (id: string) => (past.facts.has(id) ? known(past.facts.get(id) ?? null) : unknown) };
-  const isOpen = ({ id }: ItemOf<'change'>): boolean => past.open.includes(id) && !past.undoing.has(passingOf(id, ''));
+  const facts = factsOf(past);
+  const isOpen = ({ id }: ItemOf<'change'>): boolean => past.open.includes(id) && !past.undoing.has(passingOf(id));
   return plan.nodes.flatMap(({ body }) =>
     [...itemsIn(body)].flatMap((item) => {
       if (item.type !== 'change' || !isOpen(item)) return [];
       const made = [...itemsIn(item.do)].flatMap((one) => (isFileStep(one) ? [one] : []));
       if (made.length < item.do.items.length) return [];
-      return made.filter(({ id }) => past.facts.has(id)).map((step) => resolveStep(step, lookup));
+      return made.filter(({ id }) => facts.fact(id).known).map((step) => resolveStep(step, facts));
     }),
   );
 }

@@ -120,13 +120,14 @@ export class Walker {
     follower.step('started', step, at);
     if (!HARMLESS.has(item.effect) && !at.undoing) this.changed = true;
     const performed = await attempt(() =>
-      performer.perform(step, {
-        ...this.#performing(at, {
+      performer.perform(
+        step,
+        this.#performing(at, {
           output: (stream, text) => follower.output(step, stream, text),
           progress: (progress) => follower.progress(step, progress),
+          ...(item.kind === 'restore' && { acted: facts.fact(item.args.saved).known }),
         }),
-        ...(item.kind === 'restore' && { acted: facts.fact(item.args.saved).known }),
-      }),
+      ),
     );
     if (!performed.ok) {
       follower.step('failed', step, at, performed.failure);
@@ -137,11 +138,14 @@ export class Walker {
     return DONE;
   }
 
-  #performing(at: At, hearing: Pick<Performing, 'output' | 'progress'> = { output: () => undefined }): Performing {
+  #performing(
+    at: At,
+    ofStep: Pick<Performing, 'output' | 'progress' | 'acted'> = { output: () => undefined },
+  ): Performing {
     const { run, env } = this.#context;
     const { undoing, iteration, afterwards = false } = at;
     const armed = at.armedChange && !undoing ? { armed: at.armedChange } : {};
-    return { run, env, cancel: undoing ? NEVER : at.cancel, undoing, afterwards, iteration, ...hearing, ...armed };
+    return { run, env, cancel: undoing ? NEVER : at.cancel, undoing, afterwards, iteration, ...ofStep, ...armed };
   }
 
   async #change(item: ItemOf<'change'>, facts: Facts, at: At): Promise<Walked> {

@@ -23,7 +23,7 @@ export type GlobSets = readonly (readonly string[])[];
  */
 export async function openWatcher(projectDir: string, sets: GlobSets, changed: () => void): Promise<Watcher> {
   const { watch } = await import('chokidar');
-  const [mayHold, matches] = [any(sets.map(folderMatcher)), globMatcher(...sets)];
+  const [mayHold, matches] = [folderMatcher(...sets), globMatcher(...sets)];
   const pathOf = (path: string): string => relative(projectDir, path).split(sep).join('/');
   const watcher = watch(projectDir, {
     ignoreInitial: true,
@@ -124,19 +124,15 @@ function realPath(link: string): string | null {
   }
 }
 
-const any =
-  (asked: readonly ((path: string) => boolean)[]) =>
-  (path: string): boolean =>
-    asked.some((one) => one(path));
-
 /** Which folders could hold files that globs match. */
-export function folderMatcher(globs: readonly string[]): (folder: string) => boolean {
-  const { wanted, unwanted } = readGlobs(globs);
+export function folderMatcher(...sets: GlobSets): (folder: string) => boolean {
+  const { wanted } = readGlobs(...sets);
   return (folder) => {
     const parts = folder === '' ? [] : folder.split('/');
     // Down to where a glob begins, and from there on.
-    const leads = ({ root, enters }: Glob): boolean =>
-      parts.every((name, depth) => (root.length <= depth || root[depth] === name) && enters(name));
-    return wanted.some(leads) && (folder === '' || !unwanted(folder));
+    const leads = ({ root, enters, unwanted }: Glob): boolean =>
+      parts.every((name, depth) => (root.length <= depth || root[depth] === name) && enters(name)) &&
+      (folder === '' || !unwanted(folder));
+    return wanted.some(leads);
   };
 }

@@ -79,14 +79,14 @@ export function toldTasks(
         begin(line.task);
         break;
       case 'step-started':
-        open.set(passingOf(line.id, line.iteration ?? ''), {
+        open.set(passingOf(line.id, line.iteration), {
           step: put(line.id, line.line, unfinished),
           atMs: Date.parse(line.at),
         });
         break;
       case 'step-finished':
       case 'step-failed': {
-        const found = open.get(passingOf(line.id, line.iteration ?? ''));
+        const found = open.get(passingOf(line.id, line.iteration));
         if (found === undefined) break;
         const { step, atMs } = found;
         step.durationMs = Math.max(0, Date.parse(line.at) - atMs);
