@@ -191,6 +191,18 @@ describe('here', () => {
     expect([project.read('notes.txt'), lstatSync(project.path('current')).isSymbolicLink()]).toEqual(['mine', true]);
   });
 
+  test('nor what is changed while the question stands', async () => {
+    const run = await ran('notes');
+    const argv = ['-qec', project.commandLine(['undo', run]), '/dev/null'];
+    const child = spawn('script', argv, { cwd: project.dir, env: { ...project.env(), TERM: 'xterm' } });
+    const asked = follow(child, 'undo');
+    await until('it asks', () => asked.text().includes(`type ${run}:`));
+    project.write('notes.txt', 'mine');
+    child.stdin.write(`${run}\n`);
+    expect([(await asked.ended).status, project.read('notes.txt')]).toEqual([3, 'mine']);
+    expect(asked.text()).toContain(`notes.txt is not as run ${run} left it`);
+  });
+
   test('a prior state that is gone is named', async () => {
     const run = await ran('all');
     rmSync(project.path(`.slipway/saved/${run}`), { recursive: true });
